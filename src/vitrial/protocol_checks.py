@@ -1,0 +1,145 @@
+"""Combinations in a protocol that cannot work, though each value alone could."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+from vitrial.models.names import has_weights
+from vitrial.yaml_lines import Location
+
+if TYPE_CHECKING:
+    from vitrial.protocol import Data, Protocol, Recipe
+
+
+class Clash(NamedTuple):
+    """A combination that cannot work.
+
+    Attributes:
+        sentence: Why not, and what to change.
+        keys: The keys that clash; the first is the one to point at.
+    """
+
+    sentence: str
+    keys: tuple[Location, ...]
+
+
+def find_clashes(protocol: Protocol) -> list[Clash]:
+    """All combinations of values that cannot work, in the order of the protocol's sections."""
+    return [
+        *_data_clashes(protocol.data, ("data",)),
+        *_source_clashes(protocol),
+        *_crop_clashes(protocol),
+        *_arm_clashes(protocol),
+        *_pair_clashes(protocol),
+        *_recipe_clashes(protocol.recipe, "recipe"),
+        *_pretrain_clashes(protocol),
+        *_endpoint_clashes(protocol),
+    ]
+
+
+def _data_clashes(data: Data, at: Location) -> Iterator[Clash]:
+    if data.source != "csv":
+        return
+    roles: dict[str, str] = {}
+    for role in ("image", "label", "group", "split", "mask"):
+        column = getattr(data, role)
+        if column in roles:
+            sentence = f"column '{column}' is already the one of {roles[column]}"
+            yield Clash(sentence, ((*at, role), (*at, roles[column])))
+        elif column is not None:
+            roles[column] = role
+
+
+def _source_clashes(protocol: Protocol) -> Iterator[Clash]:
+    for name, data in protocol.sources.items():
+        yield from _data_clashes(data, ("sources", name))
+
+
+def _crop_clashes(protocol: Protocol) -> Iterator[Clash]:
+    crop, resize = protocol.augment.crop, protocol.image.resize
+    if crop > resize:
+        sentence = f"a crop of {crop} pixels does not fit into image.resize {resize}"
+        yield Clash(sentence, (("augment", "crop"), ("image", "resize")))
+    for i, arm in enumerate(protocol.arms):
+        # timm's names state the patch size; from what is left over the model would see nothing.
+        patch = re.search(r"_patch(\d+)", arm.backbone)
+        side = int(patch[1]) if patch else 1
+        if crop % side:
+            below = crop - crop % side
+            sentence = (
+                f"patches of {side} pixels do not fill augment.crop {crop}: "
+                f"{f'{below} or ' if below else ''}{below + side} would do"
+            )
+            yield Clash(sentence, (("arms", i, "backbone"), ("augment", "crop")))
+
+
+def _arm_clashes(protocol: Protocol) -> Iterator[Clash]:
+    for i, arm in enumerate(protocol.arms):
+        backbone: Location = ("arms", i, "backbone")
+        initialisation: Location = ("arms", i, "initialisation")
+        weights: Location = ("arms", i, "weights")
+        head, _, source = arm.initialisation.partition(":")
+        if head == "transfer" and source not in protocol.sources:
+            known = ", ".join(protocol.sources) or "there are none"
+            sentence = f"'{arm.initialisation}' names no entry of sources ({known})"
+            yield Clash(sentence, (initialisation, ("sources", source)))
+        if head == "imagenet" and arm.weights is None and not has_weights(arm.backbone):
+            sentence = f"timm has no weights of {arm.backbone}: name a file of yours with `weights`"
+            yield Clash(sentence, (initialisation, backbone, weights))
+        if arm.weights is not None and head != "imagenet":
+            sentence = f"weights are for imagenet, not for '{arm.initialisation}'"
+            yield Clash(sentence, (weights, initialisation))
+        final_lr = protocol.recipe.plateau.final_lr
+        if arm.base_lr is not None and arm.base_lr < final_lr:
+            sentence = f"{arm.base_lr:g} lies below recipe.plateau.final_lr {final_lr:g}"
+            yield Clash(sentence, (("arms", i, "base_lr"), ("recipe", "plateau", "final_lr")))
+
+
+def _pair_clashes(protocol: Protocol) -> Iterator[Clash]:
+    for (i, one), (j, other) in combinations(enumerate(protocol.arms), 2):
+        backbones = (("arms", j, "backbone"), ("arms", i, "backbone"))
+        if one.name == other.name:
+            sentence = f"the arm '{other.name}' is listed already"
+            starts = (("arms", j, "initialisation"), ("arms", i, "initialisation"))
+            yield Clash(sentence, backbones + starts)
+        ours, theirs = (arm.backbone.partition(".")[0] for arm in (one, other))
+        if one.weights is not None and one.weights == other.weights and ours != theirs:
+            sentence = f"one file cannot hold the weights of {ours} and of {theirs}"
+            files = (("arms", j, "weights"), ("arms", i, "weights"))
+            yield Clash(sentence, files + backbones)
+
+
+def _recipe_clashes(recipe: Recipe, section: str) -> Iterator[Clash]:
+    final_lr = recipe.plateau.final_lr
+    if final_lr > recipe.base_lr:
+        sentence = f"{final_lr:g} exceeds {section}.base_lr {recipe.base_lr:g}"
+        yield Clash(sentence, ((section, "plateau", "final_lr"), (section, "base_lr")))
+    if recipe.sampling == recipe.class_weights == "balanced":
+        sentence = "balanced sampling and balanced class_weights correct twice: choose one"
+        yield Clash(sentence, ((section, "sampling"), (section, "class_weights")))
+
+
+def _pretrain_clashes(protocol: Protocol) -> Iterator[Clash]:
+    if protocol.pretrain is None:
+        return
+    yield from _recipe_clashes(protocol.pretrain, "pretrain")
+    if not any(arm.initialisation.startswith("transfer:") for arm in protocol.arms):
+        sentence = "nothing is pretrained: no arm starts from transfer:NAME"
+        yield Clash(sentence, (("pretrain",), ("arms",)))
+
+
+def _endpoint_clashes(protocol: Protocol) -> Iterator[Clash]:
+    data = protocol.data
+    diagnoses = data.source == "ham10000" or (
+        data.source == "phantom" and data.task == "dermoscopy"
+    )
+    if protocol.endpoint == "quadratic_kappa" and diagnoses and data.classes is None:
+        sentence = (
+            "quadratic_kappa grades by the order of classes, and diagnoses have none: choose "
+            "balanced_accuracy, or state an order with data.classes"
+        )
+        keys = (("endpoint",), ("data", "classes"), ("data", "source"), ("data", "task"))
+        yield Clash(sentence, keys)

@@ -1,0 +1,224 @@
+"""Everything wrong with a protocol's content, found in one go and said in sentences."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from functools import reduce
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from vitrial.protocol import Protocol, Section
+from vitrial.protocol_checks import Clash
+from vitrial.spelling import did_you_mean, nearest
+from vitrial.yaml_lines import Location
+
+Tree = dict[str, Any]
+Finding = tuple[Location, str]
+
+# What stands in for a required value that is wrong, so that the rest can still be examined.
+STAND_INS: Tree = {
+    "name": "x",
+    "data": {"source": "phantom"},
+    "root": ".",
+    "table": "x",
+    "arms": [{"backbone": "resnet18"}],
+    "backbone": "resnet18",
+    "endpoint": "accuracy",
+}
+
+SENTENCES = {
+    "missing": "is missing",
+    "int_type": "must be a whole number, not {got}",
+    "int_from_float": "must be a whole number, not {got}",
+    "float_type": "must be a number, not {got}",
+    "finite_number": "must be a finite number, not {got}",
+    "bool_type": "must be true or false, not {got}",
+    "string_type": "must be text, not {got} (put it in quotes if it is meant)",
+    "string_unicode": "holds a character that is no text",
+    "path_type": "must be a path, not {got}",
+    "list_type": "must be a list, not {got}",
+    "tuple_type": "must be a list, not {got}",
+    "dict_type": "must be a group of keys, not {got}",
+    "model_type": "must be a group of keys, not {got}",
+    "model_attributes_type": "must be a group of keys, not {got}",
+    "greater_than": "must be greater than {gt}, not {got}",
+    "greater_than_equal": "must be {ge} or more, not {got}",
+    "less_than": "must be less than {lt}, not {got}",
+    "less_than_equal": "must be {le} or less, not {got}",
+    "too_short": "must have {min_length} entries at least, not {actual_length}",
+    "too_long": "must have {max_length} entries, not more",
+    "string_pattern_mismatch": "may hold letters, digits, '.', '_' and '-' only (a letter or digit "
+    "first), unlike {got}",
+    "value_error": "{error}",
+}
+
+
+def find_faults(tree: Tree, folder: Path) -> list[Finding]:
+    """Everything wrong with a protocol, as (location, sentence).
+
+    Validation stops at the first storey that fails: fields first, then their combinations. So what
+    is wrong is put right in a copy, which is validated again until nothing new comes up.
+
+    Args:
+        tree: The protocol as it stands in a file, arms expanded.
+        folder: Where relative paths start.
+    """
+    tree = copy.deepcopy(tree)
+    findings: list[Finding] = []
+    mended: set[Location] = set()
+    while errors := _validate(tree, folder):
+        if errors[0]["type"] == "clashes":
+            clashes: list[Clash] = errors[0]["ctx"]["clashes"]
+            # A value that was put right by us cannot clash with what the user wrote.
+            return findings + [
+                (clash.keys[0], clash.sentence)
+                for clash in clashes
+                if not any(_overlap(key, other) for key in clash.keys for other in mended)
+            ]
+        found = [(_location(error), error) for error in errors]
+        misspelt = {
+            (*location[:-1], key)
+            for location, error in found
+            if error["type"] == "extra_forbidden"
+            for key in _similar_key(error)
+        }
+        for location, error in found:
+            mended.add(_mend(tree, location, error))
+            # `roto: data` is one fault, not an unknown key and a missing root.
+            if not (error["type"] == "missing" and location in misspelt):
+                findings.append((location, _sentence(error)))
+        mended |= misspelt
+    return findings
+
+
+def _validate(tree: Tree, folder: Path) -> list[Any]:
+    try:
+        Protocol.model_validate(tree, context={"folder": folder})
+    except ValidationError as error:
+        return list(error.errors(include_url=False))
+    return []
+
+
+def _location(error: Any) -> Location:
+    """Where the error is in the file: pydantic's location without the data source's tag."""
+    steps: Location = error["loc"]
+    tag = {"data": 1, "sources": 2}.get(str(steps[0]), len(steps))
+    clean = steps[:tag] + steps[tag + 1 :]
+    return (*clean, "source") if error["type"].startswith("union_tag") else clean
+
+
+def _mend(tree: Tree, location: Location, error: Any) -> Location:
+    """Put a wrong value right, by leaving it out where possible; return what was changed."""
+    if error["type"] == "union_tag_invalid":
+        guess = nearest(str(error["ctx"]["tag"]), _quoted(error["ctx"]["expected_tags"]))
+        if guess:
+            _parent(tree, location)["source"] = guess[0]
+            return location
+    if error["type"].startswith("union_tag"):
+        location = location[:-1]
+    while isinstance(location[-1], int) and location[:-1] != ("arms",):
+        location = location[:-1]
+    parent, key = _parent(tree, location), location[-1]
+    if error["type"] == "extra_forbidden":
+        del parent[key]
+    elif location[:-1] == ("arms",):
+        parent[key] = STAND_INS["arms"][0]
+    elif location[:-1] == ("sources",):
+        parent[key] = STAND_INS["data"]
+    else:
+        parent.pop(key, None)
+        if key in STAND_INS:
+            parent[key] = copy.deepcopy(STAND_INS[str(key)])
+    return location
+
+
+def _parent(tree: Tree, location: Location) -> Any:
+    return reduce(lambda part, step: part[step], location[:-1], tree)  # type: ignore[index]
+
+
+def _overlap(one: Location, other: Location) -> bool:
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def _sentence(error: Any) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown_key(error)
+    if kind == "literal_error":
+        options = re.findall(r"'([^']*)'", context["expected"])
+        hint = did_you_mean(str(error["input"]), options)
+        expected = context["expected"].replace("'", "")
+        return f"must be {expected}, not {_got(error['input'])}{hint}"
+    if kind == "union_tag_invalid":
+        options = _quoted(context["expected_tags"])
+        hint = did_you_mean(str(context["tag"]), options)
+        return f"must be {' or '.join(options)}, not '{context['tag']}'{hint}"
+    if kind == "union_tag_not_found":
+        return f"is missing: {' or '.join(sorted(_data_sources()))}"
+    if kind in SENTENCES:
+        return SENTENCES[kind].format(got=_got(error["input"]), **context)
+    return str(error["msg"])
+
+
+def _unknown_key(error: Any) -> str:
+    key, section = str(error["loc"][-1]), _section(error)
+    if hint := did_you_mean(key, section.model_fields):
+        return f"unknown key{hint}"
+    for name, other in SECTIONS.items():
+        if key in other.model_fields and name in Protocol.model_fields:
+            return f"unknown key here, it belongs in {name}"
+    return f"unknown key, the keys here are {', '.join(section.model_fields)}"
+
+
+def _similar_key(error: Any) -> list[str]:
+    return nearest(str(error["loc"][-1]), _section(error).model_fields)
+
+
+def _section(error: Any) -> type[Section]:
+    """The section that the key stands in: named by the last key, or data source, above it."""
+    names = [step for step in error["loc"][:-1] if isinstance(step, str)]
+    return SECTIONS[names[-1] if names else ""]
+
+
+def _sections(model: type[Section], name: str) -> dict[str, type[Section]]:
+    """Sections by the key they stand under, data sources by their `source`."""
+    found = {name: model}
+    for key, field in model.model_fields.items():
+        for nested in _section_types(field.annotation):
+            source = nested.model_fields.get("source")
+            found |= _sections(nested, get_args(source.annotation)[0] if source else key)
+    return found
+
+
+def _section_types(annotation: Any) -> Iterator[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _section_types(part)
+
+
+SECTIONS = _sections(Protocol, "")
+
+
+def _data_sources() -> list[str]:
+    return [name for name, section in SECTIONS.items() if "source" in section.model_fields]
+
+
+def _quoted(text: str) -> list[str]:
+    return re.findall(r"'([^']*)'", text)
+
+
+def _got(value: Any) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, dict | list):
+        return "a list" if isinstance(value, list) else "a group of keys"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(value)
+    return text if len(text) < 60 else f"{text[:60]}..."

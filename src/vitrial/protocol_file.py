@@ -1,0 +1,203 @@
+"""Protocols as YAML files: reading with every fault at its line, writing, the ready-made ones."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vitrial.atomic import write_text
+from vitrial.errors import VitrialError
+from vitrial.protocol import Protocol
+from vitrial.protocol_faults import SECTIONS, find_faults
+from vitrial.spelling import nearest
+from vitrial.yaml_lines import RESOLVERS, Document, Fault, Location, read_yaml
+
+READY = Path(__file__).parent / "protocols"
+NAME_LISTS = frozenset({"classes"})
+
+
+class ProtocolError(VitrialError):
+    """A protocol that cannot be used, with everything wrong in it.
+
+    Attributes:
+        problems: The faults, in the order of their lines.
+    """
+
+    def __init__(self, file: str, problems: list[Fault]) -> None:
+        self.problems = sorted(problems, key=lambda fault: fault.line or 0)
+        lines = "".join(f"\n  {fault}" for fault in self.problems)
+        super().__init__(f"{file} cannot be used as a protocol:{lines}")
+
+
+def load_protocol(name_or_path: str | Path, root: Path | None = None) -> Protocol:
+    """Read a ready-made protocol or a YAML file.
+
+    Paths in a file are relative to its folder, in a ready-made protocol to the current one.
+
+    Args:
+        name_or_path: The name of a ready-made protocol, or a file.
+        root: Takes the place of `data.root`; relative to the current folder.
+
+    Raises:
+        ProtocolError: With all that is wrong, each with its line.
+    """
+    ready = READY / f"{name_or_path}.yaml"
+    is_ready = str(name_or_path) in ready_protocols()
+    file = ready if is_ready else Path(name_or_path)
+    label = f"{name_or_path} (ready-made)" if is_ready else str(name_or_path)
+    folder = Path.cwd() if is_ready else file.absolute().parent
+
+    document = read_yaml(_text(file, label), NAME_LISTS)
+    if not isinstance(document.tree, dict):
+        empty = Fault(None, "", "holds no keys such as `name`, `data` and `arms`")
+        raise ProtocolError(label, document.faults or [empty])
+    faults = document.faults + _replace_root(document, root)
+    tree, origins = _expand_arms(document.tree)
+    faults += [
+        document.blame(_origin(location, origins), sentence)
+        for location, sentence in find_faults(tree, folder)
+    ]
+    if faults:
+        raise ProtocolError(label, list(dict.fromkeys(faults)))
+    return Protocol.model_validate(tree, context={"folder": folder})
+
+
+def ready_protocols() -> dict[str, str]:
+    """The ready-made protocols: name, and the first line of the comment that opens it."""
+    return {
+        file.stem: file.read_text(encoding="utf-8").partition("\n")[0].strip("# ")
+        for file in sorted(READY.glob("*.yaml"))
+    }
+
+
+def show(name: str) -> str:
+    """The text of a ready-made protocol, comments included.
+
+    Raises:
+        ProtocolError: There is none of this name.
+    """
+    if name not in ready_protocols():
+        raise ProtocolError(name, [Fault(None, "", _no_such(name, "no ready-made protocol", []))])
+    return (READY / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def protocol_text(protocol: Protocol) -> str:
+    """The protocol as YAML with every value written out; reads back as the same protocol."""
+    content = protocol.model_dump(mode="json")
+    content["data"] = _data_content(content["data"])
+    content["sources"] = {name: _data_content(data) for name, data in content["sources"].items()}
+    content["arms"] = [_without_empty(arm) for arm in content["arms"]]
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def write_protocol(protocol: Protocol, path: Path) -> None:
+    """Write the protocol to a YAML file, atomically."""
+    write_text(path, protocol_text(protocol))
+
+
+def _text(file: Path, label: str) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        beside = [str(file.with_name(other.name)) for other in file.parent.glob("*.y*ml")]
+        sentence = _no_such(label, "neither a file nor a ready-made protocol", beside)
+        fault = Fault(None, "", sentence)
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        fault = Fault(line, "", "not UTF-8 text: save the file as UTF-8")
+    except OSError as error:
+        fault = Fault(None, "", f"cannot be read: {error.strerror}")
+    raise ProtocolError(label, [fault])
+
+
+def _no_such(name: str, what: str, others: list[str]) -> str:
+    known = [*ready_protocols(), *sorted(others)]
+    close = nearest(name, known, count=len(known))
+    ordered = [*close, *(other for other in known if other not in close)]
+    return f"{what}: choose {' or '.join(ordered[:10])}"
+
+
+def _replace_root(document: Document, root: Path | None) -> list[Fault]:
+    data = document.tree.get("data")
+    if root is None or not isinstance(data, dict):
+        return []
+    section = SECTIONS.get(str(data.get("source")))
+    if section is not None and "root" not in section.model_fields:
+        sentence = f"the source {data['source']} reads no folder: leave the root given for it out"
+        return [document.blame(("data", "source"), sentence)]
+    # A leading ~ is left to validation, which reports users that do not exist.
+    data["root"] = str(root if str(root).startswith("~") else Path.cwd() / root)
+    return []
+
+
+# For each expanded arm: its position in the file, and which item of each list it took.
+Origins = list[tuple[int, dict[str, int]]]
+
+
+def _expand_arms(tree: dict[str, Any]) -> tuple[dict[str, Any], Origins]:
+    """Replace arms that list backbones or initialisations by one arm for each combination."""
+    arms = tree.get("arms")
+    if not isinstance(arms, list):
+        return tree, []
+    expanded: list[Any] = []
+    origins: Origins = []
+    for position, arm in enumerate(arms):
+        lists = _nonempty_lists(arm) if isinstance(arm, dict) else {}
+        for picks in itertools.product(*(range(len(items)) for items in lists.values())):
+            taken = dict(zip(lists, picks, strict=True))
+            chosen = {key: lists[key][pick] for key, pick in taken.items()}
+            expanded.append({**arm, **chosen} if lists else arm)
+            origins.append((position, taken))
+    return {**tree, "arms": expanded}, origins
+
+
+def _nonempty_lists(arm: dict[str, Any]) -> dict[str, list[Any]]:
+    keys = ("backbone", "initialisation")
+    return {key: arm[key] for key in keys if isinstance(arm.get(key), list) and arm[key]}
+
+
+def _origin(location: Location, origins: Origins) -> Location:
+    """Where something in the expanded arms stands in the file."""
+    match location:
+        case ("arms", int(index), *rest) if index < len(origins):
+            position, taken = origins[index]
+            pick = [taken[str(rest[0])]] if rest and rest[0] in taken else []
+            return ("arms", position, *rest, *pick)
+    return location
+
+
+class _Dumper(yaml.SafeDumper):
+    """Short lists in one line, long texts as blocks; quotes what our reader would misread."""
+
+
+for _name, (_pattern, _first) in RESOLVERS.items():
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, _first)
+
+
+def _list_node(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.Node:
+    flow = not any(isinstance(item, dict) for item in items)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=flow)
+
+
+def _text_node(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    # PyYAML escapes Unicode's own line breaks in double quotes only.
+    plain = all(line.isprintable() for line in text.split("\n"))
+    style = ("|" if "\n" in text else None) if plain else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(list, _list_node)
+_Dumper.add_representer(str, _text_node)
+
+
+def _data_content(data: dict[str, Any]) -> dict[str, Any]:
+    first = {key: data[key] for key in ("source", "root") if key in data}
+    return _without_empty(first | data)
+
+
+def _without_empty(content: dict[str, Any]) -> dict[str, Any]:
+    """Leave out keys without value; in data and arms that is what a missing key means."""
+    return {key: value for key, value in content.items() if value is not None}

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+from pydantic import ValidationError
+
+from vitrial.models.names import check_backbone, has_weights
+from vitrial.protocol import Arm, CsvData, Protocol, digest
+
+CSV = {"source": "csv", "root": "data", "table": "images.csv"}
+TRANSFER = {"backbone": "resnet18", "initialisation": "transfer:isic"}
+
+
+def make(**changes: Any) -> Protocol:
+    content = {
+        "name": "trial",
+        "data": {"source": "phantom"},
+        "arms": [{"backbone": "resnet18"}, {"backbone": "deit_tiny_patch16_224"}],
+        "endpoint": "balanced_accuracy",
+    }
+    return Protocol.model_validate(content | changes)
+
+
+def complaints(**changes: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        make(**changes)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (
+            {"augment": {"crop": 256}, "image": {"resize": 128}},
+            "does not fit into image.resize 128",
+        ),
+        ({"arms": [TRANSFER]}, "'transfer:isic' names no entry of sources (there are none)"),
+        ({"arms": [TRANSFER], "sources": {"ham": CSV}}, "names no entry of sources (ham)"),
+        ({"arms": [{"backbone": "resnet18"}] * 2}, "'resnet18 / random' is listed already"),
+        ({"arms": [{"backbone": "resnet18", "weights": "w.pth"}]}, "weights are for imagenet"),
+        ({"arms": [{"backbone": "resnet18", "base_lr": 1e-7}]}, "below recipe.plateau.final_lr"),
+        ({"recipe": {"base_lr": 1e-7}}, "exceeds recipe.base_lr"),
+        ({"recipe": {"sampling": "balanced", "class_weights": "balanced"}}, "choose one"),
+        ({"pretrain": {}}, "nothing is pretrained"),
+        (
+            {"augment": {"crop": 100}},
+            "patches of 16 pixels do not fill augment.crop 100: 96 or 112",
+        ),
+        ({"data": CSV | {"group": "label"}}, "column 'label' is already the one of label"),
+        ({"data": {"source": "phantom", "classes": ["a", "b", "a"]}}, "more than once: a"),
+        ({"endpoint": "quadratic_kappa"}, "diagnoses have none"),
+        ({"split": {"fractions": [0.5, 0.2, 0.2]}}, "add up to 0.9, not 1"),
+        ({"recipe": {"epochs": True}}, "recipe.epochs"),
+        ({"recipe": {"weight_decay": float("inf")}}, "finite"),
+    ],
+)
+def test_impossible_protocols_are_refused(changes: dict[str, Any], complaint: str) -> None:
+    assert complaint in complaints(**changes)
+
+
+def test_one_weights_file_for_two_backbones_is_refused() -> None:
+    arms = [
+        {"backbone": name, "initialisation": "imagenet", "weights": "w.pth"}
+        for name in ("resnet18", "resnet34")
+    ]
+    assert "one file cannot hold the weights of resnet18 and of resnet34" in complaints(arms=arms)
+
+
+def test_imagenet_needs_weights_where_timm_has_none() -> None:
+    name = next(name for name in timm.list_models("resnet*") if not has_weights(name))
+    arm = {"backbone": name, "initialisation": "imagenet"}
+    assert f"timm has no weights of {name}" in complaints(arms=[arm])
+    make(arms=[arm | {"weights": "mine.safetensors"}])
+
+
+def test_all_clashes_are_reported_at_once() -> None:
+    text = complaints(augment={"crop": 300}, pretrain={}, recipe={"base_lr": 1e-7})
+    assert all(key in text for key in ("augment.crop", "pretrain", "recipe.plateau.final_lr"))
+
+
+def test_order_of_grades_allows_kappa_on_diagnoses() -> None:
+    data = {"source": "phantom", "classes": ["benign", "malignant"]}
+    assert make(data=data, endpoint="quadratic_kappa").endpoint == "quadratic_kappa"
+
+
+def test_arms_may_have_their_own_rate() -> None:
+    arm = Arm(backbone="resnet18", base_lr=3e-4)
+    protocol = make(arms=[arm, Arm(backbone="resnet34")])
+    rates = [protocol.recipe_of(arm).base_lr for arm in protocol.arms]
+    assert rates == [3e-4, 1e-4]
+
+
+def test_hash_changes_with_anything_and_with_nothing_else() -> None:
+    same = make(recipe={"epochs": 200})
+    assert make().hash() == same.hash() == make().hash()
+    others = [
+        make(seed=1),
+        make(recipe={"epochs": 199}),
+        make(data={"source": "phantom", "seed": 1}),
+    ]
+    assert len({protocol.hash() for protocol in [same, *others]}) == 4
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+
+
+def test_paths_are_absolute_with_home_and_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("SCRATCH", "/scratch")
+
+    def root(text: str) -> Path:
+        return CsvData.model_validate(CSV | {"root": text}).root
+
+    assert root("data") == tmp_path / "data"
+    assert root("../x") == tmp_path.parent / "x"
+    assert root("~/x") == Path("/home/someone/x")
+    assert root("$SCRATCH/x") == Path("/scratch/x")
+    assert root("/x") == Path("/x")
+
+
+def test_protocols_can_be_pickled() -> None:
+    assert pickle.loads(pickle.dumps(make())) == make()
+
+
+@pytest.mark.parametrize("name", ["resnet50", "deit_small_patch16_224.fb_in1k"])
+def test_timm_names_with_and_without_tag_are_known(name: str) -> None:
+    check_backbone(name)
+    assert has_weights(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("resnet5O", "resnet50"),
+        ("ResNet50", "resnet50"),
+        ("deit_smal_patch16_224", "deit_small_patch16_224"),
+        ("resnet50.a1_inlk", "resnet50.a1_in1k"),
+    ],
+)
+def test_misspelt_backbones_get_the_nearest_name(name: str, meant: str) -> None:
+    with pytest.raises(ValueError, match="did you mean") as caught:
+        check_backbone(name)
+    assert f"mean {meant}" in str(caught.value)
+
+
+def test_nonsense_backbone_is_refused_without_a_guess() -> None:
+    with pytest.raises(ValueError, match=r"timm has no backbone 'qqqqqq'"):
+        check_backbone("qqqqqq")
