@@ -1,0 +1,251 @@
+"""Random views of a batch of images, on the device that trains.
+
+The randomness of a whole batch is drawn first, on the CPU and from one generator, as numbers in
+`Views`; applying them is deterministic. A view is therefore the same bits whatever the number of
+threads, whatever else is in its batch, and after a resume.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from vitrial.protocol import Augment, Jitter
+
+TRIES = 10  # draws of a crop before the central one is taken, as in torchvision
+NEUTRAL = torch.tensor([1.0, 1.0, 1.0, 0.0])  # factors that leave an image as it is
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Views:
+    """The random parameters of n views, on the CPU.
+
+    Attributes:
+        crops: int64 (n, 4): top, left, height, width in pixels of the image.
+        flips: bool (n, 2): flip vertically (upside down), flip horizontally.
+        factors: float32 (n, 4): brightness, contrast, saturation (neutral: 1), hue in turns (0).
+        order: int64 (n, 4): the columns of `factors` in the order of their application.
+    """
+
+    crops: Tensor
+    flips: Tensor
+    factors: Tensor
+    order: Tensor
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, rows: slice) -> Views:
+        return Views(self.crops[rows], self.flips[rows], self.factors[rows], self.order[rows])
+
+
+def draw_views(augment: Augment, n: int, side: int, generator: Generator) -> Views:
+    """Draw the random parameters of n training views, independent of each other.
+
+    Args:
+        augment: What is random, and in which range.
+        n: Number of views.
+        side: Side of the square images in pixels.
+        generator: A CPU generator, the only source of randomness.
+    """
+    chances = torch.tensor([augment.vflip, augment.hflip], dtype=torch.float64)
+    factors, order = _draw_jitter(augment.jitter, n, generator)
+    return Views(
+        crops=draw_crops(n, side, augment.scale, augment.ratio, generator),
+        flips=_uniform(n, 2, generator) < chances,
+        factors=factors,
+        order=order,
+    )
+
+
+def draw_crops(n: int, side: int, scale: Bounds, ratio: Bounds, generator: Generator) -> Tensor:
+    """Draw boxes as torchvision's RandomResizedCrop: the first of ten draws that fits.
+
+    Args:
+        n: Number of boxes.
+        side: Side of the square images in pixels.
+        scale: Range of the box's share of the image area, uniform.
+        ratio: Range of width / height, log-uniform.
+        generator: A CPU generator.
+
+    Returns:
+        int64 (n, 4): top, left, height, width; inside the image. Where no draw fits, the largest
+        central box whose ratio lies in the range.
+    """
+    area = side**2 * _uniform(n, TRIES, generator, *scale)
+    aspect = _uniform(n, TRIES, generator, math.log(ratio[0]), math.log(ratio[1])).exp()
+    sizes = torch.stack([(area / aspect).sqrt(), (area * aspect).sqrt()], dim=2).round().long()
+    fits = ((sizes > 0) & (sizes <= side)).all(dim=2)
+    first = fits.int().argmax(dim=1)  # the first True of a row; 0 where there is none
+    size = sizes[torch.arange(n), first]
+    corner = (_uniform(n, 2, generator) * (side - size + 1)).long()
+    height, width = round(side / max(1, ratio[0])), round(side * min(1, ratio[1]))
+    largest = torch.tensor([height, width]).clamp(min=1)
+    central = torch.cat([(side - largest) // 2, largest])
+    return torch.where(fits.any(dim=1, keepdim=True), torch.cat([corner, size], dim=1), central)
+
+
+def _draw_jitter(jitter: Jitter | None, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Draw `factors` and `order` of n views, as torchvision's ColorJitter."""
+    if jitter is None:
+        return NEUTRAL.expand(n, 4), torch.arange(4).expand(n, 4)
+    reach = torch.tensor([jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue])
+    factors = NEUTRAL + reach * _uniform(n, 4, generator, -1, 1).float()
+    jittered = _uniform(n, 1, generator) < jitter.p
+    order = _uniform(n, 4, generator).argsort(dim=1)  # sorting noise permutes at random
+    return torch.where(jittered, factors, NEUTRAL), order
+
+
+def _uniform(n: int, k: int, generator: Generator, low: float = 0, high: float = 1) -> Tensor:
+    return low + (high - low) * torch.rand(n, k, dtype=torch.float64, generator=generator)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Steps on one image are so short that threads would mostly wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_one_thread()
+def augment_batch(images: Tensor, views: Views, crop: int) -> Tensor:
+    """Apply one view to each image: crop and resize (antialiased), flip, jitter colours.
+
+    Equals torchvision's `resized_crop`, flips and `adjust_*` on float images, in the drawn order.
+
+    Args:
+        images: uint8 (n, height, width, C) on any device, C = 3, or 1 (without saturation, hue).
+        views: n views, drawn for this height and width.
+        crop: Side of the output in pixels.
+
+    Returns:
+        float32 (n, C, crop, crop) in [0, 1], channels_last, on the images' device.
+
+    Raises:
+        ValueError: There are not as many views as images.
+    """
+    n, _, _, channels = images.shape
+    if len(views) != n:
+        raise ValueError(f"expected a view for each of {n} images, got {len(views)}")
+    shape = (n, channels, crop, crop)
+    out = torch.empty(shape, device=images.device, memory_format=torch.channels_last)
+    # One image at a time stays in a CPU's cache; a GPU is filled by the whole batch.
+    chunk = 1 if images.device.type == "cpu" else max(1, n)
+    for start in range(0, n, chunk):
+        rows = slice(start, start + chunk)
+        planes = _resized_crops(images[rows], views[rows], crop)
+        _jitter_(planes, views[rows])
+        out[rows] = planes
+    return out
+
+
+def central_batch(images: Tensor, crop: int) -> Tensor:
+    """The central crop of each image, for evaluation: nothing random, nothing resized.
+
+    Args:
+        images: uint8 (n, height, width, C) on any device.
+        crop: Side of the output in pixels.
+
+    Returns:
+        float32 (n, C, crop, crop) in [0, 1], channels_last, on the images' device.
+
+    Raises:
+        ValueError: The crop is larger than the images.
+    """
+    _, height, width, _ = images.shape
+    if crop > min(height, width):
+        raise ValueError(f"a crop of {crop} pixels does not fit into images of {height} x {width}")
+    top, left = round((height - crop) / 2), round((width - crop) / 2)
+    central = images[:, top : top + crop, left : left + crop].permute(0, 3, 1, 2)
+    return central.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
+def _resized_crops(images: Tensor, views: Views, crop: int) -> Tensor:
+    """Crop, flip and resize: float32 (n, C, crop, crop) in [0, 1], C contiguous planes."""
+    n, _, _, channels = images.shape
+    out = torch.empty((n, channels, crop, crop), device=images.device)
+    boxes, flips = views.crops.tolist(), views.flips.tolist()
+    for i, ((top, left, height, width), flip) in enumerate(zip(boxes, flips, strict=True)):
+        box = images[i, top : top + height, left : left + width]
+        box = box.flip([axis for axis in (0, 1) if flip[axis]]).permute(2, 0, 1)[None].float()
+        out[i] = F.interpolate(box, (crop, crop), mode="bilinear", antialias=True)[0]
+    return out.div_(255).clamp_(0, 1)  # rounding may carry white just beyond 1
+
+
+def _jitter_(images: Tensor, views: Views) -> None:
+    """Apply each image's own operations in its own order, in place, those that coincide at once."""
+    n, channels = images.shape[:2]
+    device, cuda = images.device, images.is_cuda  # CUDA copies small tensors without waiting
+    factors = views.factors.to(device, non_blocking=cuda)[..., None, None, None]
+    order, active = views.order.tolist(), (views.factors != NEUTRAL).tolist()
+    for position, k in product(range(4), range(4 if channels == 3 else 2)):
+        rows = [i for i in range(n) if order[i][position] == k and active[i][k]]
+        if len(rows) == n:
+            OPERATIONS[k](images, factors[:, k])
+        elif rows:
+            index = torch.tensor(rows).to(device, non_blocking=cuda)
+            some = images[index]
+            OPERATIONS[k](some, factors[index, k])
+            images[index] = some
+
+
+# The operations change float32 (n, C, height, width) in [0, 1], by factors (n, 1, 1, 1). An image
+# gets the same bits everywhere: no fused multiply-add, no float sum in an order that may change.
+
+
+def _brightness_(images: Tensor, factor: Tensor) -> None:
+    images.mul_(factor).clamp_(0, 1)
+
+
+def _contrast_(images: Tensor, factor: Tensor) -> None:
+    gray = _gray(images)
+    total = (gray * 2**23).int().sum((1, 2, 3), keepdim=True)  # integers: exact in any order
+    _blend_(images, total.float() / (2**23 * gray[0].numel()), factor)
+
+
+def _saturation_(images: Tensor, factor: Tensor) -> None:
+    _blend_(images, _gray(images), factor)
+
+
+def _hue_(images: Tensor, turns: Tensor) -> None:
+    """Turn the hue by -0.5 to 0.5 turns; saturation and value of the HSV model stay."""
+    red, green, blue = images.chunk(3, dim=1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    least = torch.minimum(torch.minimum(red, green), blue)
+    chroma = value - least
+    # The distance of the hue from red in sixths of a turn, by one formula for all six sextants: in
+    # each, one channel is `value` and one is `least`. Its sign: towards green (+) or blue (-).
+    sixths = (green - least).add_(blue - red).div_(chroma.clamp(min=1e-12)).add_(1)
+    hue = sixths.copysign_(green - blue).div_(6).add_(turns)
+    # A primary is full up to a sixth of a turn from its own hue and gone at two sixths.
+    primaries = torch.arange(3, device=images.device).div(3).view(3, 1, 1)
+    distance = hue - primaries
+    lack = distance.sub_(distance.round()).abs_().mul_(6).sub_(1).clamp_(0, 1)
+    torch.sub(value, lack.mul_(chroma), out=images)
+
+
+def _blend_(images: Tensor, other: Tensor, factor: Tensor) -> None:
+    images.mul_(factor).add_(other * (1 - factor)).clamp_(0, 1)
+
+
+def _gray(images: Tensor) -> Tensor:
+    """(n, 1, height, width)."""
+    if images.shape[1] == 1:
+        return images
+    red, green, blue = images.chunk(3, dim=1)
+    return (red * 0.2989).add_(green * 0.587).add_(blue * 0.114)  # ITU-R BT.601
+
+
+OPERATIONS = (_brightness_, _contrast_, _saturation_, _hue_)  # the columns of Views.factors

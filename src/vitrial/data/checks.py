@@ -1,0 +1,147 @@
+"""What is wrong with a data set, all of it at once, and the part that can be used."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vitrial.atomic import replacing
+from vitrial.data.cache import PixelCache, prepare
+from vitrial.data.manifest import FEWEST_GROUPS, Dataset
+from vitrial.errors import DataError, Problem
+from vitrial.protocol import Image
+
+SHOWN, SHOWN_ALIKE = 200, 20
+"""Rows of the printed table, in all and with the same text."""
+
+
+def usable(
+    dataset: Dataset,
+    image: Image,
+    cache_root: Path | None = None,
+    on_problem: Literal["stop", "leave_out"] = "stop",
+) -> tuple[Dataset, PixelCache, list[Problem]]:
+    """Decode a data set and keep what can be used of it.
+
+    Args:
+        dataset: As a source lists it.
+        image: How images are prepared.
+        cache_root: Where pixel caches lie.
+        on_problem: Whether something that cannot be used stops everything or is left out.
+
+    Returns:
+        The data set without images that cannot be used and classes with fewer than 3 groups, its
+        manifest with two more columns: `row` (in the cache) and `sha256` (of the file); the
+        cache; and every problem and note.
+
+    Raises:
+        DataError: Something cannot be used and `on_problem` is `stop`, or less than 2 classes
+            would be left.
+    """
+    cache, found = prepare(dataset, image, cache_root)
+    problems = dataset.problems + found
+    manifest = dataset.manifest.merge(
+        cache.index[["image", "sha256"]].assign(row=np.arange(len(cache.index))), on="image"
+    )
+    thin = _thin_classes(manifest, dataset.classes)
+    problems += thin.values()
+    fatal = sum(problem.fatal for problem in problems)
+    if fatal and on_problem == "stop":
+        raise DataError(
+            f"The data set {dataset.name} has {fatal} problem{'s' * (fatal > 1)} to mend, or to "
+            "leave out with data.on_problem: leave_out.",
+            problems,
+        )
+    classes = [name for name in dataset.classes if name not in thin]
+    if len(classes) < 2:
+        raise DataError(
+            f"The data set {dataset.name} has fewer than 2 classes that can be used: give every "
+            f"class images of at least {FEWEST_GROUPS} patients.",
+            problems,
+        )
+    manifest = manifest[manifest["label"].isin(classes)].reset_index(drop=True)
+    kept = replace(dataset, manifest=manifest, classes=classes, problems=problems)
+    return kept, cache, problems
+
+
+def report_problems(problems: list[Problem], console: Console, path: Path | None = None) -> None:
+    """Print problems as a table, those that stop everything first; nothing if there are none.
+
+    Args:
+        problems: What is wrong or worth knowing.
+        console: Where the table is printed.
+        path: A CSV file for the whole list, which the table may shorten.
+    """
+    if path is not None:
+        _write_problems(problems, path)
+    if not problems:
+        return
+    table = Table("", "where", "what", "what to do", title="Problems with the data")
+    rows = _shortened(problems)
+    for cells in rows[:SHOWN]:
+        # Text, not markup: brackets in file names are meant.
+        table.add_row(*(Text(_printable(cell), overflow="fold") for cell in cells))
+    console.print(table)
+    if len(rows) > SHOWN:
+        console.print(f"and {len(rows) - SHOWN} more rows of {len(problems)} problems and notes")
+
+
+def _thin_classes(manifest: pd.DataFrame, classes: list[str]) -> dict[str, Problem]:
+    groups = manifest.groupby("label")["group"].nunique().reindex(classes, fill_value=0)
+    return {
+        name: Problem(
+            f"class {name}",
+            f"has usable images of {count} groups (patients, lesions or single images), too few "
+            "to be in train, validation and test",
+            f"give it images of at least {FEWEST_GROUPS}, or leave it out with data.classes",
+        )
+        for name, count in zip(classes, groups, strict=True)
+        if count < FEWEST_GROUPS
+    }
+
+
+def _shortened(problems: list[Problem]) -> list[tuple[str, str, str, str]]:
+    """Rows of the table: kind, where, what, what to do."""
+
+    def kind(problem: Problem) -> tuple[bool, str, str]:
+        return (not problem.fatal, problem.what, problem.mend)
+
+    rows = []
+    for _, group in groupby(sorted(problems, key=kind), kind):
+        alike = list(group)
+        rows += [
+            ("problem" if p.fatal else "note", p.where, p.what, p.mend) for p in alike[:SHOWN_ALIKE]
+        ]
+        if len(alike) > SHOWN_ALIKE:
+            rows.append(("", f"and {len(alike) - SHOWN_ALIKE} more", alike[0].what, alike[0].mend))
+    return rows
+
+
+def _write_problems(problems: list[Problem], path: Path) -> None:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.DictWriter(file, ["where", "what", "mend", "fatal"])
+        writer.writeheader()
+        for problem in sorted(problems, key=lambda p: not p.fatal):
+            writer.writerow({k: _no_formula(str(v)) for k, v in asdict(problem).items()})
+
+
+def _no_formula(text: str) -> str:
+    """A spreadsheet must not calculate what a file is called."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _printable(text: str) -> str:
+    """Control characters and undecodable bytes of file names, spelt out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

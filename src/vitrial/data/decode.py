@@ -1,0 +1,224 @@
+"""Decoding one image file: oriented, in the protocol's channels, resized, 8 bits a channel."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError
+
+from vitrial.errors import VitrialError
+from vitrial.protocol import Image
+
+DECODING = 1
+"""Raised whenever a file gives other pixels than before: caches made earlier are not used."""
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+SMALLEST = 8
+"""Shortest side in pixels that is taken for an image."""
+FEW_LEVELS = 16
+"""Fewer of the 256 gray levels than this: 12-bit values in the window of 16-bit ones have 16."""
+ORIENTATION, BITS_PER_SAMPLE = 0x0112, 258  # tags of EXIF and TIFF
+
+Note = tuple[str, str]
+
+
+class DecodeError(VitrialError):
+    """An image that cannot be used: what is wrong with the file, and how to mend it."""
+
+    def __init__(self, what: str, mend: str) -> None:
+        super().__init__(f"The image {what}: {mend}.")
+        self.what, self.mend = what, mend
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded image.
+
+    Attributes:
+        pixels: uint8 (resize, resize, channels), C-contiguous.
+        width: In pixels, as the file says.
+        height: Likewise.
+        mode: Pillow's name for the file's kind of pixels, such as RGB or I;16.
+        notes: (what is unusual, what the user can do), for an image that is used all the same.
+    """
+
+    pixels: np.ndarray
+    width: int
+    height: int
+    mode: str
+    notes: list[Note] = field(default_factory=list)
+
+
+def decode(content: bytes, image: Image) -> Decoded:
+    """Decode an image file; safe to call from several threads.
+
+    The image is turned as its EXIF orientation says, and resized to a square with an antialiased
+    bilinear filter. Values of more than 8 bits are spread over `image.window` before they are
+    resized and rounded. Transparent parts become black.
+
+    Args:
+        content: A JPEG, PNG, BMP, TIFF, WebP or GIF file; of several frames the first counts.
+        image: Side, channels and window.
+
+    Raises:
+        DecodeError: The file is not an image, is damaged, too small or too large.
+    """
+    if not content:
+        raise DecodeError("is an empty file of 0 bytes", "copy or download it again")
+    with _quiet():
+        try:
+            with Pillow.open(io.BytesIO(content), formats=FORMATS) as picture:
+                return _decode(picture, content, image)
+        except (DecodeError, MemoryError):
+            raise
+        except UnidentifiedImageError as error:
+            raise DecodeError(_what_else(content), "replace it by a JPEG, PNG or TIFF") from error
+        except Pillow.DecompressionBombError as error:
+            raise DecodeError(
+                f"has more than {2 * (Pillow.MAX_IMAGE_PIXELS or 0):,} pixels", "make it smaller"
+            ) from error
+        except Exception as error:  # a damaged file can make Pillow raise almost anything
+            raise DecodeError(
+                f"is damaged ({error})", "copy or download it again, or save it anew"
+            ) from error
+
+
+def _decode(picture: Pillow.Image, content: bytes, image: Image) -> Decoded:
+    width, height = picture.size
+    if min(width, height) < SMALLEST:
+        raise DecodeError(
+            f"is only {width} x {height} pixels", f"use one of at least {SMALLEST} x {SMALLEST}"
+        )
+    mode = picture.mode
+    notes = _notes(picture, content)
+    # JPEGs shrink while they are decoded; what is left is at least twice the target.
+    picture.draft(None, (2 * image.resize, 2 * image.resize))
+    picture.load()
+    upright = ImageOps.exif_transpose(picture) if _orientation(picture) != 1 else picture
+    if mode in ("I", "F") or mode.startswith("I;16"):
+        pixels, more_notes = _windowed(upright, image)
+        notes += more_notes
+    else:
+        side = (image.resize, image.resize)
+        flat = _without_transparency(upright).convert("RGB" if image.channels == 3 else "L")
+        pixels = np.asarray(flat.resize(side, Pillow.Resampling.BILINEAR))
+    # A gray image is the same in every channel; a colour image has them already.
+    pixels = np.broadcast_to(
+        pixels.reshape(image.resize, image.resize, -1),
+        (image.resize, image.resize, image.channels),
+    )
+    return Decoded(np.array(pixels, dtype=np.uint8, order="C"), width, height, mode, notes)
+
+
+def _windowed(picture: Pillow.Image, image: Image) -> tuple[np.ndarray, list[Note]]:
+    """A 16-bit, 32-bit or float picture as uint8 (resize, resize), and what is odd about it."""
+    values = np.asarray(picture).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise DecodeError("has values that are not finite numbers", "replace these values")
+    low, high = image.window
+    levels = np.clip((values - low) / (high - low), 0, 1).astype(np.float32) * 255
+    notes = []
+    if np.ptp(levels) < FEW_LEVELS:
+        notes.append(
+            (
+                f"spans {np.ptp(levels) + 1:.0f} of 256 gray levels with the window "
+                f"{low:g} to {high:g}: its values go from {values.min():g} to {values.max():g}",
+                "set `image.window` to the range of the data set's values",
+            )
+        )
+    side = (image.resize, image.resize)
+    small = Pillow.fromarray(levels).resize(side, Pillow.Resampling.BILINEAR)
+    return np.rint(np.asarray(small)).clip(0, 255).astype(np.uint8), notes
+
+
+def _without_transparency(picture: Pillow.Image) -> Pillow.Image:
+    if not picture.has_transparency_data:
+        return picture
+    black = Pillow.new("RGBA", picture.size, (0, 0, 0, 255))
+    return Pillow.alpha_composite(black, picture.convert("RGBA"))
+
+
+def _notes(picture: Pillow.Image, content: bytes) -> list[Note]:
+    """What is unusual about a picture that is used all the same."""
+    as_rgb = "save it as RGB or grayscale if that is not wanted"
+    notes = []
+    if picture.mode == "CMYK":
+        notes.append(("is in CMYK; its colours as RGB are approximate", as_rgb))
+    if picture.mode in ("P", "PA"):
+        notes.append(("has a colour palette; it is used in full colour", as_rgb))
+    if picture.has_transparency_data:
+        notes.append(("has an alpha channel; transparent parts become black", as_rgb))
+    if _orientation(picture) != 1:
+        notes.append(
+            ("is turned as its EXIF orientation says", "save it upright if that is not wanted")
+        )
+    if picture.mode in ("RGB", "RGBA", "LA") and _bits(picture, content) == 16:
+        notes.append(
+            ("has 16-bit colours, of which the upper 8 bits are used", "save it with 8 bits")
+        )
+    if picture.format != "MPO" and getattr(picture, "is_animated", False):
+        notes.append(("has several frames, of which the first is used", "save the one wanted"))
+    return notes
+
+
+def _bits(picture: Pillow.Image, content: bytes) -> int:
+    """Bits a sample, where the file format says so plainly; else 8."""
+    if picture.format == "PNG":
+        return content[24]  # its place in the header, which comes first
+    if picture.format == "TIFF":
+        bits = picture.getexif().get(BITS_PER_SAMPLE, 8)
+        return int(bits[0] if isinstance(bits, tuple) else bits)
+    return 8
+
+
+def _orientation(picture: Pillow.Image) -> int:
+    try:
+        orientation = picture.getexif().get(ORIENTATION, 1)
+    except Exception:  # damaged EXIF says nothing about the pixels
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _what_else(content: bytes) -> str:
+    """What a file is that no image format recognises."""
+    if content[128:132] == b"DICM":
+        return "is a DICOM file, which is not read here"
+    start = content[:1024]
+    if b"\0" not in start and start.isascii():
+        return "is not an image but text"
+    return "is not an image, or its beginning is damaged"
+
+
+_quiet_lock = Lock()
+_quiet_depth = 0
+_loud: warnings.catch_warnings[None] | None = None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Pillow's warnings.
+
+    `warnings.catch_warnings` is not made for threads: here the first one in sets the filter, and
+    the last one out restores what was before.
+    """
+    global _quiet_depth, _loud
+    with _quiet_lock:
+        _quiet_depth += 1
+        if _quiet_depth == 1:
+            _loud = warnings.catch_warnings()
+            _loud.__enter__()
+            warnings.filterwarnings("ignore", module="PIL")
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_depth -= 1
+            if _quiet_depth == 0 and _loud is not None:
+                _loud.__exit__(None, None, None)

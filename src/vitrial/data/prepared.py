@@ -1,0 +1,93 @@
+"""A data set made ready for training: checked, cached, divided, its statistics known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vitrial.data.batches import CachedImages
+from vitrial.data.cache import PixelCache
+from vitrial.data.checks import usable
+from vitrial.data.sources import load_dataset
+from vitrial.data.split import split_hash, split_manifest
+from vitrial.errors import Problem
+from vitrial.protocol import Data, Image, Split, digest
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set ready for training.
+
+    Attributes:
+        name: Of the data set.
+        manifest: Columns `image`, `label`, `group`, `split`, `row` (in the cache), `target` (class
+            index) and the data set's own metadata.
+        classes: Class names, by class index.
+        cache: The pixels.
+        mean: Of the training split's pixels, for each channel, in [0, 1].
+        std: Likewise.
+        problems: What was left out, and notes on what was used.
+    """
+
+    name: str
+    manifest: pd.DataFrame
+    classes: list[str]
+    cache: PixelCache
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    problems: list[Problem]
+
+    def rows_of(self, split: str) -> pd.DataFrame:
+        """The manifest of one split."""
+        return self.manifest[self.manifest["split"] == split]
+
+    def images_of(self, split: str) -> CachedImages:
+        """The images and targets of one split."""
+        part = self.rows_of(split)
+        return CachedImages(
+            self.cache, part["row"].to_numpy(copy=True), part["target"].to_numpy(copy=True)
+        )
+
+    def split_hash(self) -> str:
+        """Changes with any image's split."""
+        return split_hash(self.manifest["image"].tolist(), self.manifest["split"].tolist())
+
+    def fingerprint(self) -> str:
+        """Changes with any pixel, label, group or split that a run could see."""
+        table = self.manifest[["image", "target", "group", "split", "row"]]
+        return digest([self.cache.key, self.classes, sorted(map(list, table.to_numpy().tolist()))])
+
+
+def prepare_data(data: Data, split: Split, image: Image, cache_root: Path | None) -> Prepared:
+    """Load a data set, decode it into the pixel cache and divide it.
+
+    Raises:
+        DataError: Something in the data set is wrong, with everything that is.
+    """
+    dataset, cache, problems = usable(load_dataset(data), image, cache_root, data.on_problem)
+    manifest = dataset.manifest.assign(split=split_manifest(dataset.manifest, split))
+    manifest["target"] = manifest["label"].map(dataset.classes.index).astype(np.int64)
+    training = manifest.loc[manifest["split"] == "train", "row"].to_numpy()
+    mean, std = pixel_statistics(cache, training)
+    return Prepared(dataset.name, manifest, dataset.classes, cache, mean, std, problems)
+
+
+def pixel_statistics(
+    cache: PixelCache, rows: np.ndarray
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, in [0, 1], exact and independent of order."""
+    channels = cache.shape[-1]
+    histogram = np.zeros((channels, 256), dtype=np.int64)
+    for chunk in np.array_split(rows, -(-len(rows) // 64)):
+        pixels = cache.read(chunk).reshape(-1, channels)
+        for channel in range(channels):
+            histogram[channel] += np.bincount(pixels[:, channel], minlength=256)
+    values = np.arange(256) / 255
+    share = histogram / histogram.sum(axis=1, keepdims=True)
+    mean = share @ values
+    # A constant channel must not divide by zero.
+    std = np.sqrt(np.maximum(share @ values**2 - mean**2, 1e-6))
+    return tuple(mean.tolist()), tuple(std.tolist())

@@ -1,0 +1,81 @@
+"""Data sets, one file each, as the protocol names them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pandas as pd
+
+from vitrial.data.manifest import FEWEST_GROUPS, Dataset
+from vitrial.data.sources import csv, folder, ham10000
+from vitrial.errors import VitrialError
+from vitrial.protocol import CsvData, Data, FolderData, Ham10000Data
+from vitrial.spelling import did_you_mean
+
+
+def load_dataset(data: Data) -> Dataset:
+    """List a data set, restricted to the protocol's `classes` and `limit`.
+
+    Rows that cannot be used are left out, and are among the data set's problems. No image is
+    opened.
+
+    Raises:
+        VitrialError: The data set as a whole cannot be read, or lacks a class that is asked for.
+    """
+    dataset = _load(data)
+    if data.classes is not None:
+        dataset = _only(dataset, data.classes)
+    if data.limit is not None:
+        manifest = draw_groups(dataset.manifest, data.limit)
+        dataset = replace(dataset, manifest=manifest)
+    return dataset
+
+
+def draw_groups(manifest: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """Draw about `limit` images: whole groups, with each label's share kept.
+
+    The groups of a label (within its split, where there is one) come in the order of a hash of
+    their names, so that the draw is the same on every machine, whatever the order of rows, and a
+    larger limit adds images without removing any. Every label keeps at least 3 groups.
+    """
+    share = limit / len(manifest) if len(manifest) else 1
+    if share >= 1:
+        return manifest
+    strata = ["label", *(["split"] if "split" in manifest else [])]
+    counts = manifest.groupby(["group", *strata]).size().rename("images").reset_index()
+    # A group with several labels counts for its most frequent one.
+    groups = counts.sort_values(["images", *strata], ascending=[False] + [True] * len(strata))
+    groups = groups.drop_duplicates("group")
+    groups["images"] = groups["group"].map(manifest["group"].value_counts())
+    groups["hash"] = [hashlib.sha256(name.encode()).hexdigest() for name in groups["group"]]
+    groups = groups.sort_values("hash")
+    same = groups.groupby(strata)
+    middle = same["images"].cumsum() - groups["images"] / 2
+    drawn = (middle < share * same["images"].transform("sum")) | (same.cumcount() < FEWEST_GROUPS)
+    kept = manifest["group"].isin(groups.loc[drawn, "group"])
+    return manifest[kept].reset_index(drop=True)
+
+
+def _load(data: Data) -> Dataset:
+    if isinstance(data, FolderData):
+        return folder.load(data)
+    if isinstance(data, CsvData):
+        return csv.load(data)
+    if isinstance(data, Ham10000Data):
+        return ham10000.load(data)
+    from vitrial.data.sources import phantom  # imported where used: the others do not draw
+
+    return phantom.load(data)
+
+
+def _only(dataset: Dataset, classes: list[str]) -> Dataset:
+    unknown = [name for name in classes if name not in dataset.classes]
+    if unknown:
+        meant = [f"'{name}'{did_you_mean(name, dataset.classes)}" for name in unknown]
+        raise VitrialError(
+            f"data.classes: {dataset.name} has no class {'; '.join(meant)} "
+            f"Its classes are {', '.join(dataset.classes)}."
+        )
+    manifest = dataset.manifest[dataset.manifest["label"].isin(classes)].reset_index(drop=True)
+    return replace(dataset, manifest=manifest, classes=list(classes))

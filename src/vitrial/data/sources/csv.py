@@ -1,0 +1,196 @@
+"""Images listed in a table."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Hashable, Iterable, Iterator
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from vitrial.data.files import Files
+from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order
+from vitrial.data.sources.table import is_missing, read_table, require_columns, row_name
+from vitrial.errors import Problem, VitrialError
+from vitrial.protocol import CsvData
+
+TAKEN = frozenset({"image", "label", "group", "split", "mask", "row", "target", "sha256"})
+"""Columns that mean something in a manifest; others of these names are kept as `table:NAME`."""
+LISTED = 8
+"""Rows or files named in one sentence at most."""
+
+Fault = tuple[str, str]
+"""What is wrong with a row, and how to mend it."""
+
+
+def load(data: CsvData) -> Dataset:
+    """List the images of a table, one row an image.
+
+    Paths are relative to the table's folder. Labels, groups and all other columns stay texts as
+    they are written, without blanks around them. Images without a group are groups of their own.
+
+    Raises:
+        VitrialError: The table cannot be read or lacks a column.
+    """
+    files = Files(data.root)
+    table, problems = read_table(_content(files, data.table), data.table)
+    rows = _named(table, data)
+    classes = in_order(label for label in rows["label"] if not is_missing(label))
+    faults = _repeats(rows)
+    if data.classes is not None:
+        # Images of other classes are not used, whether they exist or not.
+        rows = rows[[is_missing(label) or label in data.classes for label in rows["label"]]]
+    images = Images(files, posixpath.dirname(data.table))
+    for number, row in zip(rows.index, rows.to_dict("records"), strict=True):
+        faults.setdefault(number, []).extend(_row_faults(row, images))
+    problems += [
+        Problem(row_name(number, data.table), *fault)
+        for number in faults
+        for fault in faults[number]
+    ]
+    sound = rows[[not faults[number] for number in rows.index]]
+    manifest, notes = _tidy(sound, images, data)
+    manifest, leaks = _without_leaks(manifest)
+    name = PurePosixPath(data.table).stem
+    return Dataset(
+        name, manifest.reset_index(drop=True), classes, files, [*problems, *leaks, *notes]
+    )
+
+
+class Images:
+    """Finds the files that a table in a folder names."""
+
+    def __init__(self, files: Files, folder: str) -> None:
+        self.files, self.folder = files, folder
+        self._by_stem: dict[str, str] | None = None
+
+    def path(self, text: str) -> str:
+        """The path below the root."""
+        return posixpath.normpath(posixpath.join(self.folder, text))
+
+    def fault(self, text: str) -> Fault | None:
+        """Why a path cannot be used, and how to mend it."""
+        if is_missing(text):
+            return "names no file", "fill in the path, or remove the row"
+        if text.startswith("/") or re.match(r"[A-Za-z]:", text):
+            return f"has the absolute path '{text}'", "write it relative to the table's folder"
+        if ".." in text.split("/"):
+            mend = "put the table into a folder above its images, and write the path from there"
+            return f"has a path with '..', '{text}'", mend
+        try:
+            self.files.stamp(self.path(text))
+        except VitrialError as error:
+            return f"names '{text}', which cannot be used: {error}", "correct the path or the file"
+        except OSError:
+            mend = f"correct the path, or add the file{self._hint(text)}"
+            return f"names '{text}', which does not exist", mend
+        return None
+
+    def _hint(self, text: str) -> str:
+        if self._by_stem is None:
+            names = self.files.names()
+            self._by_stem = {PurePosixPath(name).stem.lower(): name for name in reversed(names)}
+        like = self._by_stem.get(PurePosixPath(text).stem.lower())
+        return f"; there is '{posixpath.relpath(like, self.folder or '.')}'" if like else ""
+
+
+def _content(files: Files, table: str) -> bytes:
+    try:
+        return files.read(table)
+    except OSError as error:
+        tables = files.names(frozenset({".csv", ".tsv", ".tab", ".txt"}))
+        there = f"tables there are {_listing(tables)}" if tables else "it holds no table"
+        raise VitrialError(f"data.table: {error} below {files.root}; {there}.") from error
+
+
+def _named(table: pd.DataFrame, data: CsvData) -> pd.DataFrame:
+    """The table with a manifest's column names, and slashes in its paths."""
+    keys = ("image", "label", "group", "split", "mask")
+    columns = {key: name for key in keys if (name := getattr(data, key)) is not None}
+    require_columns(table, columns.values(), data.table)
+    rows = pd.DataFrame({key: table[name] for key, name in columns.items()})
+    for name in table.columns:
+        if name not in columns.values():
+            rows[f"table:{name}" if name in TAKEN else name] = table[name]
+    for key in {"image", "mask"} & set(columns):
+        rows[key] = rows[key].str.replace("\\", "/")
+    return rows
+
+
+def _repeats(rows: pd.DataFrame) -> dict[int, list[Fault]]:
+    """Rows whose image is in another row too; of rows that agree, the first is used."""
+    faults: dict[int, list[Fault]] = {}
+    decisive = [key for key in ("label", "group", "split") if key in rows]
+    named = rows[[not is_missing(path) for path in rows["image"]]]
+    for path, same in named.groupby([posixpath.normpath(path) for path in named["image"]]):
+        if len(same) == 1:
+            continue
+        contrary = " and ".join(key for key in decisive if same[key].nunique() > 1)
+        for number in same.index if contrary else same.index[1:]:
+            others = _listing(str(row) for row in same.index if row != number)
+            if contrary:
+                what = f"gives '{path!s}' another {contrary} than row {others}"
+                faults[number] = [(what, "keep the row that is right")]
+            else:
+                faults[number] = [(f"repeats row {same.index[0]}", "remove one of them")]
+    return faults
+
+
+def _row_faults(row: dict[Hashable, str], images: Images) -> Iterator[Fault]:
+    """What is wrong with a row by itself."""
+    if fault := images.fault(row["image"]):
+        yield fault
+    if is_missing(row["label"]):
+        yield "has no label", "fill it in, or remove the row"
+    if "split" in row and row["split"].lower() not in SPLIT_NAMES:
+        yield f"has the split '{row['split']}'", "write train, val or test"
+
+
+def _tidy(rows: pd.DataFrame, images: Images, data: CsvData) -> tuple[pd.DataFrame, list[Problem]]:
+    """Sound rows as a manifest, and notes on groups and masks that are missing."""
+    notes = []
+    manifest = rows.copy()
+    manifest["image"] = rows["image"].map(images.path)
+    single = rows["group"].map(is_missing) if data.group else pd.Series(True, index=rows.index)
+    manifest["group"] = rows["group"].mask(single) if data.group else manifest["image"]
+    manifest["group"] = manifest["group"].fillna(manifest["image"])
+    if data.group and single.any():
+        what = f"is empty in {single.sum()} rows; each of these images is a group of its own"
+        mend = "fill it in, so that no patient or lesion comes into two splits"
+        notes.append(Problem(f"column {data.group}", what, mend, fatal=False))
+    if data.split:
+        manifest["split"] = rows["split"].str.lower().map(SPLIT_NAMES)
+    if data.mask:
+        faults = {text: images.fault(text) for text in rows["mask"].unique()}
+        manifest["mask"] = [None if faults[text] else images.path(text) for text in rows["mask"]]
+        notes += [
+            Problem(f"mask '{text}'", f"is not used: it {fault[0]}", fault[1], fatal=False)
+            for text, fault in faults.items()
+            if fault and not is_missing(text)
+        ]
+    return manifest, notes
+
+
+def _without_leaks(manifest: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
+    """The manifest without groups that are in several of the given splits, and these groups."""
+    if "split" not in manifest:
+        return manifest, []
+    straddles = manifest.groupby("group")["split"].transform("nunique") > 1
+    problems = [
+        Problem(
+            f"group {rows['group'].iloc[0]}",
+            f"has images in {' and '.join(sorted(rows['split'].unique()))}: "
+            f"rows {_listing(map(str, rows.index))}",
+            "give all images of a group the same split",
+        )
+        for _, rows in manifest[straddles].groupby("group")
+    ]
+    return manifest[~straddles], problems
+
+
+def _listing(names: Iterable[str]) -> str:
+    """Some names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
