@@ -1,0 +1,115 @@
+"""Where an arm's weights start: random, ImageNet, or a stage that vitrial trained before."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from vitrial.errors import VitrialError
+from vitrial.models.backbone import build_backbone, pretrained_cfg
+
+
+def imagenet_weights(backbone: str, given: Path | None) -> Path:
+    """The file with a backbone's ImageNet weights: the given one, a local copy, or timm's hub.
+
+    Raises:
+        VitrialError: There is none, with a sentence saying which file to put where.
+    """
+    if given is not None:
+        if not given.is_file():
+            raise VitrialError(f"The weights of {backbone} are not at {given}: mend `weights`.")
+        return given
+    cfg = pretrained_cfg(backbone)
+    if not cfg.hf_hub_id:
+        raise VitrialError(
+            f"timm has no ImageNet weights for {backbone}: choose another backbone, or name a "
+            "local file with `weights`."
+        )
+    name = f"{cfg.architecture}.{cfg.tag}.safetensors"
+    local = _weights_folder() / name
+    return local if local.is_file() else _download(backbone, cfg.hf_hub_id, local)
+
+
+def _weights_folder() -> Path:
+    return Path(os.environ.get("VITRIAL_CACHE", "~/.cache/vitrial")).expanduser() / "weights"
+
+
+def _download(backbone: str, hub: str, local: Path) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(hub, "model.safetensors", etag_timeout=5))
+    except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise VitrialError(
+            f"The ImageNet weights of {backbone} could not be downloaded: on a machine with "
+            f"network, fetch model.safetensors from https://huggingface.co/{hub} and put it "
+            f"at {local}, or name a file of your own with `weights` in the arm."
+        ) from error
+
+
+def load_imagenet(
+    backbone: str, weights: Path, classes: int, channels: int, crop: int
+) -> nn.Module:
+    """Build a backbone from a file of ImageNet weights (.safetensors, or .pth without code).
+
+    timm adapts stem, position embedding and head to channels, crop and classes.
+
+    Raises:
+        VitrialError: The file is damaged, holds code, or belongs to another architecture.
+    """
+    try:
+        return build_backbone(
+            backbone,
+            classes,
+            channels,
+            crop,
+            pretrained=True,
+            pretrained_cfg_overlay={"file": str(weights), "custom_load": False},
+        )
+    except (SafetensorError, EOFError, OSError) as error:
+        raise VitrialError(f"{weights} is damaged ({error}): fetch it again.") from error
+    except (RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        if "weights_only" in str(error):
+            raise VitrialError(
+                f"{weights} holds more than weights (code that would run when loaded): refused. "
+                "Save a plain state dict, best as .safetensors."
+            ) from error
+        if "PytorchStreamReader" in str(error) or "zip archive" in str(error):
+            raise VitrialError(f"{weights} is damaged: fetch it again.") from error
+        raise VitrialError(
+            f"{weights} does not fit {backbone}: {_first_line(error)} Name the file of this "
+            "architecture."
+        ) from error
+
+
+def load_trained(model: nn.Module, weights: Path) -> nn.Module:
+    """Start from the weights of an earlier stage of the same backbone, all but its head.
+
+    Raises:
+        VitrialError: The file is not of this backbone.
+    """
+    head = tuple(_head_names(model))
+    state = {k: v for k, v in load_file(weights).items() if not k.startswith(head)}
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    strangers = [k for k in missing if not k.startswith(head)] + list(unexpected)
+    if strangers:
+        raise VitrialError(f"{weights} is of another backbone: {strangers[0]} does not match.")
+    return model
+
+
+def _head_names(model: nn.Module) -> list[str]:
+    cfg: Any = model.pretrained_cfg
+    classifier = cfg["classifier"]
+    return [f"{name}." for name in ((classifier,) if isinstance(classifier, str) else classifier)]
+
+
+def _first_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) < 200 else f"{text[:200]}..."

@@ -1,0 +1,241 @@
+"""Training one model on one data set, epoch by epoch, resumable to the bit.
+
+The recipe is the paper's (Matsoukas et al. 2021, sec. 4): warm-up, a rate that drops when the
+validation endpoint saturates, and the weights of the best validation score.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils import deterministic
+from torchvision.transforms.v2.functional import normalize
+
+from vitrial.data.augment import augment_batch, draw_views
+from vitrial.data.batches import load, training_order
+from vitrial.data.prepared import Prepared
+from vitrial.errors import VitrialError
+from vitrial.evaluate.metrics import all_metrics
+from vitrial.evaluate.predict import CentralView, predict
+from vitrial.protocol import Augment, EndpointName, Recipe
+from vitrial.seeds import generator_of, seed_of
+from vitrial.train.checkpoint import History, load_checkpoint, save_checkpoint, save_weights
+from vitrial.train.optimizer import build_optimizer
+from vitrial.train.schedule import exhausted, learning_rate
+
+CHECKPOINT = "checkpoint.pt"
+BEST = "best.safetensors"
+FINITE_EVERY = 50  # steps between looks at the loss, each of which waits for the device
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained on what, and how.
+
+    Attributes:
+        data: The data set; only its train and val splits are touched.
+        recipe: How to optimise.
+        augment: Random views.
+        endpoint: What validation selects by.
+        mean: Normalisation of each channel, in [0, 1].
+        std: Likewise.
+        seed: Decides every random draw.
+        workers: Processes that read batches ahead; they change no bit.
+    """
+
+    data: Prepared
+    recipe: Recipe
+    augment: Augment
+    endpoint: EndpointName
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    seed: int
+    workers: int = 0
+
+
+def launch(recipe: Recipe) -> Fabric:
+    """The device (a GPU if there is one) and precision of a recipe, set to repeat its bits."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # asked for by cuBLAS
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # slow, for debugging
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets every launch
+    precision: Any = {"bf16": "bf16-mixed", "fp32": "32-true"}[recipe.precision]
+    return Fabric(accelerator="auto", devices=1, precision=precision)
+
+
+def fit(
+    model: nn.Module,
+    training: Training,
+    folder: Path,
+    fabric: Fabric,
+    on_epoch: Callable[[History], None] = lambda history: None,
+) -> History:
+    """Train until the endpoint has saturated at the final rate, or `recipe.epochs` are over.
+
+    Leaves in `folder` the latest checkpoint, from which a later call continues, and the weights of
+    the best validation score so far.
+
+    Args:
+        model: timm's model, initialised.
+        training: What to train on and how.
+        folder: Where checkpoints lie.
+        fabric: Of `launch`.
+        on_epoch: Called after each epoch with the metrics of all epochs so far.
+
+    Returns:
+        For each epoch its rate, losses, validation metrics and seconds.
+
+    Raises:
+        VitrialError: The loss is no longer finite.
+    """
+    recipe = training.recipe
+    model = model.to(memory_format=torch.channels_last)
+    optimizer: Any = build_optimizer(model, recipe)
+    network: Any = torch.compile(model) if recipe.compile else model
+    network, optimizer = fabric.setup(network, optimizer)
+
+    history: History = []
+    if (folder / CHECKPOINT).exists():
+        history = load_checkpoint(folder / CHECKPOINT, model, optimizer.optimizer)
+
+    while len(history) < recipe.epochs and not exhausted(_scores(history, recipe), recipe):
+        started = time.perf_counter()
+        loss = train_epoch(network, optimizer, training, history, fabric)
+        logits = _validate(model, training, fabric)
+        row = _summary(training, history, loss, logits) | {"seconds": time.perf_counter() - started}
+        if row["score"] > max((r["score"] for r in history), default=-math.inf):
+            save_weights(folder / BEST, model)
+        history.append(row)
+        save_checkpoint(folder / CHECKPOINT, model, optimizer.optimizer, history)
+        on_epoch(history)
+    return history
+
+
+def train_epoch(
+    network: Any, optimizer: Any, training: Training, history: History, fabric: Fabric
+) -> float:
+    """One pass over the training images, from the pixel cache to optimizer steps; mean loss."""
+    recipe, epoch = training.recipe, len(history)
+    images = training.data.images_of("train")
+    step = history[-1]["steps"] if history else 0
+    scores = _scores(history, recipe)
+    weight = _class_weights(images.targets, len(training.data.classes), recipe)
+    weight = None if weight is None else weight.to(fabric.device)
+    order = training_order(images.targets, recipe, generator_of(training.seed, "order", epoch))
+    torch.manual_seed(seed_of(training.seed, "dropout", epoch))
+    network.train()
+    losses: list[torch.Tensor] = []
+    for batch, (pixels, targets) in enumerate(load(images, order, training.workers)):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step + batch, scores, recipe)
+        inputs = training_views(
+            pixels, training, generator_of(training.seed, "views", epoch, batch), fabric
+        )
+        targets = targets.to(fabric.device, non_blocking=True)
+        losses.append(
+            train_step(network, optimizer, inputs, targets, weight, recipe.clip_norm, fabric)
+        )
+        if len(losses) % FINITE_EVERY == 0:
+            _check_finite(losses[-FINITE_EVERY:], epoch, batch + 1 - FINITE_EVERY)
+    _check_finite(losses, epoch, 0)
+    return float(torch.stack(losses).mean())
+
+
+def train_step(
+    network: Any,
+    optimizer: Any,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    weight: torch.Tensor | None,
+    clip_norm: float | None,
+    fabric: Fabric,
+) -> torch.Tensor:
+    """One optimizer step; the loss, left on the device."""
+    loss = cross_entropy(network(inputs), targets, weight)
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    if clip_norm is not None:
+        fabric.clip_gradients(network, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
+    optimizer.step()
+    return loss.detach()
+
+
+def training_views(
+    pixels: torch.Tensor, training: Training, generator: torch.Generator, fabric: Fabric
+) -> torch.Tensor:
+    """Augmented and normalised views (n, channels, crop, crop) of uint8 images."""
+    views = draw_views(training.augment, len(pixels), pixels.shape[1], generator)
+    pixels = pixels.to(fabric.device, non_blocking=True)
+    batch = augment_batch(pixels, views, training.augment.crop)
+    normalised: torch.Tensor = normalize(
+        batch, list(training.mean), list(training.std), inplace=True
+    )
+    return normalised
+
+
+def _validate(model: nn.Module, training: Training, fabric: Fabric) -> np.ndarray:
+    model.eval()
+    view = CentralView(training.augment.crop, training.mean, training.std, fabric.device)
+    return predict(
+        model,
+        training.data.images_of("val"),
+        view,
+        fabric.autocast,
+        training.recipe.batch_size,
+        training.workers,
+    )
+
+
+def _summary(
+    training: Training, history: History, loss: float, logits: np.ndarray
+) -> dict[str, Any]:
+    """The row of metrics of an epoch; `score` is the endpoint, unrounded."""
+    images, recipe = training.data.images_of("train"), training.recipe
+    targets = training.data.images_of("val").targets
+    before = history[-1]["steps"] if history else 0
+    steps = before + -(-len(images) // recipe.batch_size)
+    metrics = all_metrics(targets, logits)
+    return {
+        "epoch": len(history) + 1,
+        "steps": steps,
+        "lr": learning_rate(steps - 1, _scores(history, recipe), recipe),
+        "train_loss": loss,
+        "val_loss": float(cross_entropy(torch.from_numpy(logits), torch.from_numpy(targets))),
+        "score": metrics[training.endpoint],
+        **{f"val_{name}": value for name, value in metrics.items()},
+    }
+
+
+def _scores(history: History, recipe: Recipe) -> list[float]:
+    """The endpoint of the epochs since warm-up."""
+    return [row["score"] for row in history if row["steps"] >= recipe.warmup_steps]
+
+
+def _class_weights(targets: np.ndarray, classes: int, recipe: Recipe) -> torch.Tensor | None:
+    """Inverse class frequencies (classes,), 1 on average over the images."""
+    if recipe.class_weights == "none":
+        return None
+    counts = np.bincount(targets, minlength=classes)
+    return torch.tensor(len(targets) / (classes * counts), dtype=torch.float32)
+
+
+def _check_finite(losses: list[torch.Tensor], epoch: int, first: int) -> None:
+    bad = (~torch.isfinite(torch.stack(losses))).nonzero()
+    if len(bad):
+        raise VitrialError(
+            f"The loss is no longer finite at batch {first + int(bad[0]) + 1} of epoch "
+            f"{epoch + 1}: lower recipe.base_lr, lengthen recipe.warmup_steps, or set "
+            "recipe.precision to fp32. The checkpoint of the epoch before is kept."
+        )

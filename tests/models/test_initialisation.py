@@ -1,0 +1,137 @@
+import pickle
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from vitrial.errors import VitrialError
+from vitrial.models.backbone import build_backbone
+from vitrial.models.initialisation import imagenet_weights, load_imagenet, load_trained
+
+CNN, VIT = "resnet10t", "deit_tiny_patch16_224"
+
+
+def contiguous(model):
+    return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def cnn_file(tmp_path_factory):
+    """A file as timm distributes it: 3 channels, 1000 classes."""
+    path = tmp_path_factory.mktemp("weights") / "cnn.safetensors"
+    torch.manual_seed(1)
+    save_file(contiguous(timm.create_model(CNN)), path)
+    return path
+
+
+@pytest.mark.parametrize("name", [CNN, VIT, "resnet50", "deit_small_patch16_224", "convnext_atto"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_parameter_of_a_backbone_learns(name, channels):
+    model = build_backbone(name, classes=5, channels=channels, crop=64)
+    logits = model(torch.randn(2, channels, 64, 64))
+    assert logits.shape == (2, 5)
+    logits.square().sum().backward()
+    gradients = {name: p.grad for name, p in model.named_parameters()}
+    assert all(g is not None and torch.isfinite(g).all() for g in gradients.values())
+
+
+def test_random_cnn_is_kaimings():
+    model = build_backbone("resnet50", 5, 3, 64)
+    weight = model.layer2[0].conv2.weight
+    fan_out = weight.shape[0] * 9
+    assert weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.02)
+
+
+def test_imagenet_weights_arrive_all_but_the_head(cnn_file):
+    model = load_imagenet(CNN, cnn_file, classes=7, channels=3, crop=64)
+    torch.manual_seed(1)
+    source = timm.create_model(CNN)
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(
+        model.eval().forward_features(images), source.eval().forward_features(images)
+    )
+    assert model.get_classifier().out_features == 7
+
+
+def test_one_channel_stem_sums_the_colours(cnn_file):
+    model = load_imagenet(CNN, cnn_file, classes=7, channels=1, crop=64)
+    colour = load_imagenet(CNN, cnn_file, classes=7, channels=3, crop=64)
+    gray = torch.randn(2, 1, 64, 64)
+    torch.testing.assert_close(
+        model.eval().forward_features(gray),
+        colour.eval().forward_features(gray.expand(-1, 3, -1, -1)),
+        rtol=1e-3,
+        atol=1e-4,
+    )
+
+
+def test_position_embedding_is_resampled_to_the_crop(tmp_path):
+    save_file(contiguous(timm.create_model(VIT)), tmp_path / "vit.safetensors")
+    model = load_imagenet(VIT, tmp_path / "vit.safetensors", 7, 3, crop=64)
+    assert model.pos_embed.shape[1] == 1 + 4 * 4
+
+
+def test_plain_pth_is_read(tmp_path):
+    torch.save(timm.create_model(CNN).state_dict(), tmp_path / "cnn.pth")
+    assert load_imagenet(CNN, tmp_path / "cnn.pth", 7, 3, 64)
+
+
+def test_another_architecture_is_refused(cnn_file):
+    with pytest.raises(VitrialError, match=r"does not fit resnet18"):
+        load_imagenet("resnet18", cnn_file, 7, 3, 64)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_a_truncated_file_is_refused(tmp_path, cnn_file, suffix):
+    whole = tmp_path / f"whole.{suffix}"
+    if suffix == "pth":
+        torch.save(timm.create_model(CNN).state_dict(), whole)
+    else:
+        whole.write_bytes(cnn_file.read_bytes())
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(whole.read_bytes()[:100_000])
+    with pytest.raises(VitrialError, match=r"damaged"):
+        load_imagenet(CNN, cut, 7, 3, 64)
+
+
+class Malice:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('code ran')",))
+
+
+def test_a_pickle_with_code_is_refused_unrun(tmp_path):
+    torch.save({"state_dict": Malice()}, tmp_path / "evil.pth")
+    with pytest.raises(VitrialError, match=r"more than weights.*refused"):
+        load_imagenet(CNN, tmp_path / "evil.pth", 7, 3, 64)
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Malice(), protocol=2))
+    with pytest.raises(VitrialError, match=r"refused"):
+        load_imagenet(CNN, tmp_path / "plain.pth", 7, 3, 64)
+
+
+def test_without_network_the_sentence_says_which_file_to_put_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("VITRIAL_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    with pytest.raises(VitrialError) as error:
+        imagenet_weights("resnet50", None)
+    assert "model.safetensors" in str(error.value)
+    wanted = tmp_path / "weights" / "resnet50.a1_in1k.safetensors"
+    assert str(wanted) in str(error.value)
+    wanted.parent.mkdir()
+    wanted.touch()
+    assert imagenet_weights("resnet50", None) == wanted
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(VitrialError, match=r"nowhere\.pth"):
+        imagenet_weights(CNN, tmp_path / "nowhere.pth")
+
+
+def test_an_earlier_stage_gives_all_but_the_head(tmp_path):
+    source = build_backbone(VIT, classes=5, channels=3, crop=64)
+    save_file(contiguous(source), tmp_path / "best.safetensors")
+    model = load_trained(build_backbone(VIT, 4, 3, 64), tmp_path / "best.safetensors")
+    torch.testing.assert_close(model.blocks[3].attn.qkv.weight, source.blocks[3].attn.qkv.weight)
+    with pytest.raises(VitrialError, match=r"another backbone"):
+        load_trained(build_backbone(CNN, 4, 3, 64), tmp_path / "best.safetensors")
