@@ -1,0 +1,52 @@
+"""vitrial: a controlled trial of CNNs against Vision Transformers on your own medical images.
+
+The Python interface reads like the command line::
+
+    import vitrial
+
+    protocol = vitrial.load_protocol("demo")
+    study = vitrial.run(protocol)
+    print(study.table())
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vitrial.errors import DataError, VitrialError
+    from vitrial.protocol import Protocol
+    from vitrial.protocol_file import load_protocol
+    from vitrial.report.page import write_report
+    from vitrial.study.execute import run
+    from vitrial.study.study import Study, load_study
+
+_HOMES = {
+    "DataError": "vitrial.errors",
+    "Protocol": "vitrial.protocol",
+    "Study": "vitrial.study.study",
+    "VitrialError": "vitrial.errors",
+    "load_protocol": "vitrial.protocol_file",
+    "load_study": "vitrial.study.study",
+    "run": "vitrial.study.execute",
+    "write_report": "vitrial.report.page",
+}
+
+__all__ = [
+    "DataError",
+    "Protocol",
+    "Study",
+    "VitrialError",
+    "load_protocol",
+    "load_study",
+    "run",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `vitrial --help` need not wait."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vitrial' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

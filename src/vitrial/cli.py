@@ -1,0 +1,224 @@
+"""The command line: arguments, calls and printing, nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from vitrial.protocol import Protocol
+    from vitrial.study.study import Study
+
+app = typer.Typer(
+    help="Should this CNN be replaced by a Vision Transformer? A controlled trial on your images.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+protocol_app = typer.Typer(help="Read, check and copy protocols.", no_args_is_help=True)
+app.add_typer(protocol_app, name="protocol")
+
+out_console, err_console = Console(), Console(stderr=True)
+
+ProtocolName = Annotated[str, typer.Argument(help="A protocol file, or the name of a ready one.")]
+Root = Annotated[
+    Path | None, typer.Option(help="Where the data lie, in place of the protocol's data.root.")
+]
+Out = Annotated[Path | None, typer.Option(help="The study's folder [default: studies/NAME].")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where decoded images are kept [default: ~/.cache/vitrial].", envvar="VITRIAL_CACHE"
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes that read batches ahead.", min=0, max=64)
+]
+StudyFolder = Annotated[Path, typer.Argument(help="The study's folder.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The study's folder.")] = Path("studies/demo"),
+    cache: Cache = None,
+) -> None:
+    """Run a whole trial on synthetic images, in a few minutes and without any download."""
+    run("demo", out=out, cache=cache)
+
+
+@app.command()
+def run(
+    protocol: ProtocolName,
+    root: Root = None,
+    out: Out = None,
+    cache: Cache = None,
+    workers: Workers = None,
+) -> None:
+    """Carry out a protocol; a study that was interrupted goes on where it stopped."""
+    with sentences():
+        from vitrial.study.execute import run as run_study
+
+        study = run_study(_load(protocol, root), out, cache=cache, workers=workers)
+        _print_result(study)
+        if (study.status()["status"] != "done").any():
+            raise typer.Exit(1)
+
+
+@app.command()
+def prepare(protocol: ProtocolName, root: Root = None, cache: Cache = None) -> None:
+    """Check a data set and decode it into the pixel cache, before any training."""
+    with sentences():
+        from vitrial.data.checks import report_problems
+        from vitrial.study.execute import prepare_datasets
+
+        for name, data in prepare_datasets(_load(protocol, root), cache).items():
+            report_problems(data.problems, out_console)
+            counts = data.manifest["split"].value_counts()
+            out_console.print(
+                f"{name}: {data.name}, {len(data.manifest)} images of "
+                f"{data.manifest['group'].nunique()} groups in {len(data.classes)} classes; "
+                + ", ".join(f"{counts[split]} {split}" for split in ("train", "val", "test"))
+                + f"; split {data.split_hash()}\n{data.cache.path}",
+                soft_wrap=True,
+                highlight=False,
+            )
+
+
+@app.command()
+def tune(
+    protocol: ProtocolName,
+    rates: Annotated[
+        list[float] | None, typer.Option("--rate", help="A base rate to try; repeat the option.")
+    ] = None,
+    root: Root = None,
+    out: Out = None,
+    cache: Cache = None,
+    workers: Workers = None,
+) -> None:
+    """Search each arm's base learning rate on validation, and write a protocol with the best."""
+    with sentences():
+        from vitrial.study.tune import RATES, tune_rates, tuning_table
+
+        result = tune_rates(
+            _load(protocol, root), rates or RATES, out, cache=cache, workers=workers
+        )
+        out_console.print(tuning_table(result))
+        out_console.print(f"Protocol with the best rates: {result.path}", soft_wrap=True)
+
+
+@app.command()
+def status(study: StudyFolder) -> None:
+    """Show which runs are done, running, failed and left."""
+    with sentences():
+        from vitrial.study.progress import status_table
+        from vitrial.study.study import load_study
+
+        loaded = load_study(study)
+        out_console.print(status_table(loaded.status()))
+        if strangers := loaded.strangers():
+            out_console.print(
+                f"{len(strangers)} run folders belong to a former protocol, data set or version "
+                "and are not used.",
+                highlight=False,
+            )
+
+
+@app.command()
+def table(
+    study: StudyFolder,
+    form: Annotated[
+        str, typer.Option("--format", help="terminal, csv, markdown or latex.")
+    ] = "terminal",
+) -> None:
+    """Print the table of a study, computed anew from its predictions."""
+    with sentences():
+        from vitrial.compare.table import render
+        from vitrial.study.study import load_study
+
+        loaded = load_study(study)
+        shown = render(loaded.table(), loaded.protocol.endpoint, loaded.caption(), form)
+        print(shown, end="") if isinstance(shown, str) else out_console.print(shown)
+
+
+@app.command()
+def report(study: StudyFolder) -> None:
+    """Write the report of a study, finished or not."""
+    with sentences():
+        from vitrial.study.study import load_study
+
+        _print_result(load_study(study))
+
+
+@protocol_app.command("list")
+def protocol_list() -> None:
+    """List the ready protocols."""
+    from vitrial.protocol_file import ready_protocols
+
+    for name, purpose in ready_protocols().items():
+        out_console.print(f"[bold]{name:16}[/]{purpose}", highlight=False)
+
+
+@protocol_app.command("show")
+def protocol_show(name: Annotated[str, typer.Argument(help="A ready protocol's name.")]) -> None:
+    """Print a ready protocol, to be saved and changed."""
+    with sentences():
+        from vitrial.protocol_file import show
+
+        print(show(name), end="")
+
+
+@protocol_app.command("check")
+def protocol_check(protocol: ProtocolName) -> None:
+    """Check a protocol file and report everything that is wrong with it."""
+    with sentences():
+        loaded = _load(protocol, None)
+        runs = len(loaded.arms) * loaded.repetitions
+        out_console.print(
+            f"{protocol} is sound: {len(loaded.arms)} arms x {loaded.repetitions} repetitions = "
+            f"{runs} runs, endpoint {loaded.endpoint}, hash {loaded.hash()}.",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Turn what goes wrong for the user into sentences on standard error, and exit 1."""
+    from vitrial.errors import DataError, VitrialError
+
+    try:
+        yield
+    except DataError as error:
+        from vitrial.data.checks import report_problems
+
+        report_problems(error.problems, err_console)
+        err_console.print(f"[red]Error:[/] {error}", soft_wrap=True, highlight=False)
+        sys.exit(1)
+    except VitrialError as error:
+        err_console.print("[red]Error:[/] ", end="")
+        err_console.print(str(error), soft_wrap=True, highlight=False, markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err_console.print("Interrupted; the same command goes on from here.")
+        sys.exit(130)
+
+
+def _load(protocol: str, root: Path | None) -> Protocol:
+    from vitrial.protocol_file import load_protocol
+
+    return load_protocol(protocol, root)
+
+
+def _print_result(study: Study) -> None:
+    from vitrial.compare.table import render
+    from vitrial.report.page import write_report
+
+    path = write_report(study)
+    out_console.print(render(study.table(), study.protocol.endpoint, study.caption(), "terminal"))
+    out_console.print(f"Report: {path.resolve()}", soft_wrap=True, highlight=False)

@@ -1,0 +1,146 @@
+"""The paper's Table 1 for one's own data: a row an arm, median and spread over repetitions."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from vitrial.errors import VitrialError
+
+WORDS = {
+    "quadratic_kappa": "quadratic kappa",
+    "balanced_accuracy": "balanced accuracy",
+    "roc_auc": "ROC-AUC",
+    "accuracy": "accuracy",
+    "f1": "F1 (macro)",
+}
+
+
+def arm_table(scores: pd.DataFrame, endpoint: str) -> pd.DataFrame:
+    """Summarise the test scores of each arm.
+
+    Args:
+        scores: Of `run_scores`.
+        endpoint: The protocol's.
+
+    Returns:
+        A row an arm in the protocol's order: `initialisation`, `backbone`, `median`, `std` (of the
+        sample; missing for a single repetition), `lowest`, `highest` and `repetitions` of the
+        endpoint, `knn` (median balanced accuracy of nearest neighbours), `calibration_error`
+        (median), `parameters`, `minutes` (median of a run's training) and `images_per_second`.
+    """
+    test = scores[scores["split"] == "test"]
+    arms = test.groupby(["initialisation", "backbone"], sort=False)
+    return arms.agg(
+        median=(endpoint, "median"),
+        std=(endpoint, "std"),
+        lowest=(endpoint, "min"),
+        highest=(endpoint, "max"),
+        repetitions=(endpoint, "size"),
+        knn=("knn_balanced_accuracy", "median"),
+        calibration_error=("calibration_error", "median"),
+        parameters=("parameters", "first"),
+        minutes=("training_seconds", lambda seconds: seconds.median() / 60),
+        images_per_second=("images_per_second", "median"),
+    ).reset_index()
+
+
+def chance(endpoint: str, classes: int) -> float | None:
+    """What guessing scores: 0 for kappa, 1/classes for balanced accuracy, 0.5 for ROC-AUC."""
+    return {"quadratic_kappa": 0.0, "balanced_accuracy": 1 / classes, "roc_auc": 0.5}.get(endpoint)
+
+
+def caption(data: str, endpoint: str, classes: int) -> str:
+    """What the table shows, in one line."""
+    guess = chance(endpoint, classes)
+    return (
+        f"{data}: {WORDS[endpoint]} on the test split, median ± standard deviation over "
+        f"repetitions" + ("" if guess is None else f"; chance is {guess:.3f}")
+    )
+
+
+def in_words(table: pd.DataFrame, endpoint: str) -> pd.DataFrame:
+    """The table as it is printed: rounded, with units in the headings. Strings throughout."""
+    return pd.DataFrame(
+        {
+            "Initialisation": table["initialisation"],
+            "Backbone": table["backbone"],
+            WORDS[endpoint]: [
+                f"{median:.3f}" + ("" if math.isnan(std) else f" ± {std:.3f}")
+                for median, std in table[["median", "std"]].to_numpy(dtype=float)
+            ],
+            "Runs": table["repetitions"].astype(str),
+            "kNN": table["knn"].map("{:.3f}".format),
+            "Calibration error": table["calibration_error"].map("{:.3f}".format),
+            "Parameters": (table["parameters"] / 1e6).map("{:.1f} M".format),
+            "Minutes a run": table["minutes"].map("{:.1f}".format),
+            "Images/s": table["images_per_second"].map("{:.0f}".format),
+        }
+    )
+
+
+FORMS = ("terminal", "csv", "markdown", "latex")
+
+
+def render(table: pd.DataFrame, endpoint: str, title: str, form: str) -> str | Table:
+    """The table in one of `FORMS`; CSV keeps every digit.
+
+    Raises:
+        VitrialError: The form is unknown.
+    """
+    if form not in FORMS:
+        raise VitrialError(f"'{form}' is no format: choose {', '.join(FORMS)}.")
+    if form == "csv":
+        return table.to_csv(index=False)
+    words = in_words(table, endpoint)
+    if form == "terminal":
+        return to_rich(words, title)
+    return to_markdown(words, title) if form == "markdown" else to_latex(words, title)
+
+
+def to_rich(words: pd.DataFrame, title: str) -> Table:
+    """For the terminal, in 80 columns: what the paper's table has, and the minutes."""
+    table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD)
+    shown = words[[*words.columns[:4], "Minutes a run"]]
+    for i, name in enumerate(shown.columns):
+        table.add_column(name, justify="left" if i < 2 else "right", overflow="fold")
+    for row in shown.itertuples(index=False):
+        table.add_row(*row)
+    return table
+
+
+def to_markdown(words: pd.DataFrame, title: str) -> str:
+    """For a README or an issue."""
+    lines = [list(words.columns), ["---", "---"] + ["---:"] * (len(words.columns) - 2)]
+    lines += [list(row) for row in words.itertuples(index=False)]
+    return f"{title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def to_latex(words: pd.DataFrame, title: str) -> str:
+    """For a paper; needs the booktabs package."""
+    escaped = words.rename(columns=_escape_latex).map(_escape_latex)
+    body = [" & ".join(row) + r" \\" for row in escaped.itertuples(index=False)]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{_escape_latex(title)}}}",
+            rf"\begin{{tabular}}{{ll{'r' * (len(words.columns) - 2)}}}",
+            r"\toprule",
+            " & ".join(escaped.columns) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _escape_latex(text: str) -> str:
+    for char in "&%_#$":
+        text = text.replace(char, "\\" + char)
+    return text.replace("±", r"$\pm$")

@@ -1,0 +1,81 @@
+"""The report: one self-contained page, computed from what lies on disk."""
+
+from __future__ import annotations
+
+import base64
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from vitrial.atomic import write_text
+from vitrial.compare.table import chance, in_words, render
+from vitrial.report.figures import learning_curves, to_svg
+from vitrial.study.study import Study
+
+
+def write_report(study: Study) -> Path:
+    """Write `report/index.html`, and the table as CSV, Markdown and LaTeX beside it.
+
+    Returns:
+        The path of the page.
+    """
+    folder = study.path / "report"
+    endpoint, classes = study.protocol.endpoint, study.facts["classes"]
+    title, table = study.caption(), study.table()
+    for form, suffix in (("csv", "csv"), ("markdown", "md"), ("latex", "tex")):
+        write_text(folder / f"table.{suffix}", str(render(table, endpoint, title, form)))
+    page = _template().render(
+        protocol=study.protocol,
+        facts=study.facts,
+        title=title,
+        words=in_words(table, endpoint),
+        curves=_curves(study, chance(endpoint, len(classes))),
+        counts=_counts(study.manifest(), classes),
+        scores=_scores(study),
+        status=study.status().to_dict("records"),
+        problems=pd.read_csv(study.path / "problems.csv").fillna("").to_dict("records"),
+        protocol_text=(study.path / "protocol.yaml").read_text(encoding="utf-8"),
+    )
+    write_text(folder / "index.html", page)
+    return folder / "index.html"
+
+
+def _template() -> jinja2.Template:
+    text = files("vitrial.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(text)
+
+
+def _curves(study: Study, guess: float | None) -> str:
+    """The learning curves as a data URI; empty if no epoch is over."""
+    metrics = study.metrics()
+    if metrics.empty:
+        return ""
+    svg = to_svg(learning_curves(metrics, study.protocol.endpoint, guess))
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _counts(manifest: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """Images by class and split, and the groups of each split."""
+    counts = pd.crosstab(manifest["label"], manifest["split"]).reindex(
+        index=classes, columns=["train", "val", "test"], fill_value=0
+    )
+    counts.loc["images"] = counts.sum()
+    counts.loc["groups"] = manifest.groupby("split")["group"].nunique()
+    return counts
+
+
+def _scores(study: Study) -> pd.DataFrame:
+    """Every metric of every run on the test split, rounded to be read."""
+    scores = study.scores()
+    if scores.empty:
+        return scores
+    columns = ["quadratic_kappa", "balanced_accuracy", "roc_auc", "accuracy", "f1"]
+    columns += ["calibration_error", "knn_balanced_accuracy"]
+    test = scores[scores["split"] == "test"]
+    shown = test[["arm", "repetition", *columns, "best_epoch", "epochs"]]
+    return shown.assign(**{c: shown[c].map("{:.3f}".format) for c in columns})

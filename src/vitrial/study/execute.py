@@ -1,0 +1,101 @@
+"""Carrying out a study on this machine, run by run, going on where it was interrupted."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from vitrial.data.prepared import Prepared, prepare_data
+from vitrial.errors import VitrialError
+from vitrial.protocol import Protocol
+from vitrial.study.plan import Stage, plan, sources_used
+from vitrial.study.progress import StudyProgress
+from vitrial.study.run import run_stage
+from vitrial.study.store import RunFolder
+from vitrial.study.study import Study
+from vitrial.train.checkpoint import History
+
+
+def run(
+    protocol: Protocol,
+    out: Path | str | None = None,
+    *,
+    cache: Path | None = None,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> Study:
+    """Carry out a protocol; runs that are done already are kept, interrupted ones go on.
+
+    Args:
+        protocol: The experiment.
+        out: The study's folder; `studies/<name>` if left out.
+        cache: Where pixel caches lie; `$VITRIAL_CACHE` or `~/.cache/vitrial` if left out.
+        workers: Processes that read batches ahead; chosen for the machine if left out.
+        console: Where progress is shown; standard error if left out.
+
+    Returns:
+        The study. Runs that failed are listed in its status, each with its reason.
+
+    Raises:
+        DataError: Something in a data set is wrong, with everything that is.
+    """
+    root = Path(out) if out is not None else Path("studies") / protocol.name
+    datasets = prepare_datasets(protocol, cache)
+    stages = plan(protocol, {name: data.fingerprint() for name, data in datasets.items()})
+    study = Study.write(root, protocol, datasets["data"], stages)
+    workers = default_workers() if workers is None else workers
+    with StudyProgress(stages, protocol.endpoint, console or Console(stderr=True)) as progress:
+        for stage in stages:
+            carry_out(stage, protocol, datasets[stage.dataset], root, workers, progress)
+    return study
+
+
+def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str, Prepared]:
+    """The data set `data` and the sources that arms transfer from, ready for training."""
+    sections = {"data": protocol.data, **sources_used(protocol)}
+    return {
+        name: prepare_data(section, protocol.split, protocol.image, cache)
+        for name, section in sections.items()
+    }
+
+
+def carry_out(
+    stage: Stage,
+    protocol: Protocol,
+    data: Prepared,
+    root: Path,
+    workers: int,
+    progress: StudyProgress,
+) -> None:
+    """Run a stage unless it is done or another process is at it; what fails is recorded."""
+    folder = RunFolder(root / stage.folder)
+    with folder.claim() as claimed:
+        if not claimed or folder.status == "done":
+            progress.skip(stage, "done" if claimed else "running elsewhere")
+            return
+        try:
+            if stage.start and RunFolder(root / stage.start.folder).status != "done":
+                raise VitrialError(f"{stage.start.name} has not been completed.")
+
+            def on_epoch(history: History) -> None:
+                folder.write_metrics(history)
+                progress.epoch(stage, history)
+
+            run_stage(stage, protocol, data, root, workers, on_epoch)
+        except VitrialError as error:
+            folder.fail(str(error))
+            progress.fail(stage, str(error))
+        except Exception as error:  # recorded with its traceback; the other runs go on
+            folder.fail(f"{type(error).__name__}: {error}", traceback.format_exc())
+            progress.fail(stage, f"{type(error).__name__}: {error}")
+        else:
+            progress.finish(stage)
+
+
+def default_workers() -> int:
+    """None on a CPU, where reading a batch is nothing beside training on it; a few for a GPU."""
+    return min(4, os.cpu_count() or 1) if torch.cuda.is_available() else 0

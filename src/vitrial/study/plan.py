@@ -1,0 +1,163 @@
+"""From a protocol to its runs: a small graph of stages, each named by all that decides its result.
+
+A stage's key is a digest of everything that its bits depend on, so that a changed protocol, data
+set or program makes new runs and never mixes with old ones, while runs that a change does not
+touch (another arm, more repetitions) are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from vitrial.protocol import Arm, Data, Protocol, Recipe, digest
+from vitrial.seeds import seed_of
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training: `pretrain` on a source, shared by runs; `finetune`, which makes a run; `tune`.
+
+    Attributes:
+        kind: What it is.
+        arm: Backbone and initialisation.
+        repetition: From 1; None for a pretraining.
+        dataset: `data`, or the entry of `sources`.
+        recipe: How to optimise.
+        seed: Decides every random draw.
+        start: The stage whose weights it starts from.
+        inputs: What else decides its bits: data, views, endpoint, program.
+    """
+
+    kind: Literal["pretrain", "finetune", "tune"]
+    arm: Arm
+    repetition: int | None
+    dataset: str
+    recipe: Recipe
+    seed: int
+    start: Stage | None
+    inputs: dict[str, Any] = field(repr=False)
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of all that decides the stage's result."""
+        return digest(
+            {
+                "kind": self.kind,
+                "backbone": self.arm.backbone,
+                "initialisation": self.arm.initialisation,
+                "weights": _content(self.arm.weights),
+                "recipe": self.recipe.model_dump(mode="json"),
+                "seed": self.seed,
+                "start": self.start.key if self.start else None,
+                **self.inputs,
+            }
+        )
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        if self.kind == "pretrain":
+            return f"{self.arm.backbone} / pretraining on {self.dataset}"
+        if self.kind == "tune":
+            return f"{self.arm.name}, base rate {self.recipe.base_lr:g}"
+        return f"{self.arm.name}, repetition {self.repetition}"
+
+    @property
+    def folder(self) -> str:
+        """Its folder below the study's, unique to its key."""
+        slug = "-".join((self.arm.backbone, self.arm.initialisation)).replace(":", "-")
+        if self.kind == "pretrain":
+            return f"pretrained/{slug}-{self.key}"
+        if self.kind == "tune":
+            return f"tuning/{slug}-{self.recipe.base_lr:g}-{self.key}"
+        return f"runs/{slug}-{self.repetition}-{self.key}"
+
+
+def plan(protocol: Protocol, fingerprints: dict[str, str]) -> list[Stage]:
+    """All stages of a protocol, a stage after those it needs, each once.
+
+    Repetitions alternate between the arms, so that an interrupted study has compared them all.
+
+    Args:
+        protocol: The experiment.
+        fingerprints: Of the data set `data` and of each entry of `sources` that an arm uses.
+    """
+    stages: dict[str, Stage] = {}
+    for repetition in range(1, protocol.repetitions + 1):
+        for arm in protocol.arms:
+            run = _finetune(protocol, arm, repetition, fingerprints)
+            for stage in (run.start, run):
+                if stage is not None:
+                    stages.setdefault(stage.key, stage)
+    return list(stages.values())
+
+
+def sources_used(protocol: Protocol) -> dict[str, Data]:
+    """The entries of `sources` that arms transfer from."""
+    used = {arm.initialisation.removeprefix("transfer:") for arm in protocol.arms}
+    return {name: data for name, data in protocol.sources.items() if name in used}
+
+
+@cache
+def code_version() -> dict[str, str]:
+    """The program as far as results depend on it: versions, and a digest of vitrial's sources."""
+    package = Path(__file__).parents[1]
+    sources = sorted(
+        path
+        for path in package.rglob("*.py")
+        if path.relative_to(package).parts[0] not in ("cli.py", "compare", "report")
+    )
+    content = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources))
+    return {
+        "vitrial": f"{version('vitrial')}+{content.hexdigest()[:8]}",
+        **{name: version(name) for name in ("torch", "torchvision", "timm")},
+    }
+
+
+def _finetune(protocol: Protocol, arm: Arm, repetition: int, fingerprints: dict[str, str]) -> Stage:
+    source = arm.initialisation.removeprefix("transfer:")
+    return Stage(
+        kind="finetune",
+        arm=arm,
+        repetition=repetition,
+        dataset="data",
+        recipe=protocol.recipe_of(arm),
+        seed=seed_of(protocol.name, protocol.seed, arm.name, repetition, "finetune"),
+        start=_pretrain(protocol, arm, source, fingerprints) if source in fingerprints else None,
+        inputs=_inputs(protocol, fingerprints["data"]),
+    )
+
+
+def _pretrain(protocol: Protocol, arm: Arm, source: str, fingerprints: dict[str, str]) -> Stage:
+    return Stage(
+        kind="pretrain",
+        arm=Arm.model_construct(**{**dict(arm), "base_lr": None}),
+        repetition=None,
+        dataset=source,
+        recipe=protocol.pretrain or protocol.recipe,
+        seed=seed_of(protocol.name, protocol.seed, arm.name, "pretrain"),
+        start=None,
+        inputs=_inputs(protocol, fingerprints[source]),
+    )
+
+
+def _inputs(protocol: Protocol, fingerprint: str) -> dict[str, Any]:
+    return {
+        "data": fingerprint,
+        "channels": protocol.image.channels,
+        "augment": protocol.augment.model_dump(mode="json"),
+        "endpoint": protocol.endpoint,
+        "code": code_version(),
+    }
+
+
+def _content(weights: Path | None) -> str | None:
+    if weights is None or not weights.is_file():
+        return None
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

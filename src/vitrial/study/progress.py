@@ -1,0 +1,91 @@
+"""What a person sees while a study runs."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from vitrial.study.plan import Stage
+from vitrial.train.checkpoint import History
+
+COLOURS = {"done": "green", "running": "cyan", "failed": "red", "left": "dim"}
+
+
+def status_table(status: pd.DataFrame) -> Table:
+    """A line a stage of `Study.status`, and the count of each status in the caption."""
+    table = Table("Status", "Run", "Epochs", "Why", caption_justify="left")
+    for row in status.to_dict("records"):
+        state = f"[{COLOURS[row['status']]}]{row['status']}[/]"
+        table.add_row(state, escape(row["name"]), str(row["epochs"] or ""), escape(row["why"]))
+    counts = status["status"].value_counts()
+    table.caption = ", ".join(f"{counts.get(name, 0)} {name}" for name in COLOURS)
+    return table
+
+
+class StudyProgress:
+    """A bar over the stages with the present epoch, and a line for each stage that ends.
+
+    Args:
+        stages: All of the study.
+        endpoint: Name of the validation score.
+        console: Where to show it; a terminal gets the bar, a log only the lines.
+    """
+
+    def __init__(self, stages: list[Stage], endpoint: str, console: Console) -> None:
+        self.endpoint = endpoint
+        self.console = console
+        columns = (
+            BarColumn(30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+        )
+        self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.task = self.bar.add_task("", total=len(stages))
+        self.best = ""
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+
+    def epoch(self, stage: Stage, history: History) -> None:
+        """Show the last epoch."""
+        row = history[-1]
+        best = max(history, key=lambda r: r["score"])
+        self.best = (
+            f"validation {self.endpoint} {best['score']:.3f} "
+            f"at epoch {best['epoch']} of {len(history)}"
+        )
+        now = f"epoch {row['epoch']}, {self.endpoint} {row['score']:.3f}"
+        now += f" (best {best['score']:.3f})"
+        self.bar.update(self.task, description=f"{escape(stage.name)}: {now}")
+
+    def finish(self, stage: Stage) -> None:
+        """A stage is done."""
+        self._line(f"[green]done[/]    {escape(stage.name)}: {self.best}")
+
+    def skip(self, stage: Stage, why: str) -> None:
+        """A stage needs nothing from this process."""
+        self._line(f"[dim]kept    {escape(stage.name)}: {why}[/]")
+
+    def fail(self, stage: Stage, why: str) -> None:
+        """A stage ended early."""
+        self._line(f"[red]failed[/]  {escape(stage.name)}: {escape(why)}")
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True, highlight=False)
+        self.bar.update(self.task, advance=1, description="")

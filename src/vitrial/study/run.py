@@ -1,0 +1,153 @@
+"""One run, from its initialisation to its predictions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import load_file
+from torch import nn
+
+from vitrial.data.prepared import Prepared
+from vitrial.evaluate.knn import knn_predict
+from vitrial.evaluate.predict import CentralView, features_of, predict
+from vitrial.models.backbone import build_backbone
+from vitrial.models.initialisation import imagenet_weights, load_imagenet, load_trained
+from vitrial.protocol import Protocol
+from vitrial.seeds import seed_of
+from vitrial.study.plan import Stage
+from vitrial.study.store import RunFolder
+from vitrial.train.checkpoint import History
+from vitrial.train.fit import BEST, Training, fit, launch
+
+OnEpoch = Callable[[History], None]
+
+
+def run_stage(
+    stage: Stage,
+    protocol: Protocol,
+    data: Prepared,
+    root: Path,
+    workers: int,
+    on_epoch: OnEpoch = lambda history: None,
+) -> None:
+    """Train a stage in its folder below `root`; a finetuning then predicts, test images once.
+
+    Raises:
+        VitrialError: Its weights cannot be had, or the loss is no longer finite.
+    """
+    folder = RunFolder(root / stage.folder)
+    fabric = launch(stage.recipe)
+    model = initial_model(stage, protocol, len(data.classes), root)
+    mean, std = normalisation(stage, model, data)
+    training = Training(
+        data, stage.recipe, protocol.augment, protocol.endpoint, mean, std, stage.seed, workers
+    )
+    folder.begin(_identity(stage, protocol, data, mean, std, fabric))
+    history = fit(model, training, folder.path, fabric, on_epoch)
+    folder.write_metrics(history)
+    started = time.perf_counter()
+    if stage.kind == "finetune":
+        model.load_state_dict(load_file(folder.path / BEST))
+        folder.write_predictions(predictions(model, training, fabric))
+    best = max(history, key=lambda row: row["score"])
+    training_seconds = sum(row["seconds"] for row in history)
+    folder.finish(
+        {
+            "best_epoch": best["epoch"],
+            "best_score": best["score"],
+            "epochs": len(history),
+            "training_seconds": training_seconds,
+            "evaluation_seconds": time.perf_counter() - started,
+            "images_per_second": len(history) * len(data.rows_of("train")) / training_seconds,
+            "parameters": sum(p.numel() for p in model.parameters()),
+        }
+    )
+
+
+def initial_model(stage: Stage, protocol: Protocol, classes: int, root: Path) -> nn.Module:
+    """The arm's backbone with the weights that its initialisation says.
+
+    A stage that was interrupted starts here too; `fit` then puts its checkpoint on top.
+    """
+    torch.manual_seed(seed_of(stage.seed, "initialisation"))
+    shape = (classes, protocol.image.channels, protocol.augment.crop)
+    if stage.arm.initialisation == "imagenet":
+        weights = imagenet_weights(stage.arm.backbone, stage.arm.weights)
+        return load_imagenet(stage.arm.backbone, weights, *shape)
+    model = build_backbone(stage.arm.backbone, *shape)
+    if stage.start is not None:
+        model = load_trained(model, root / stage.start.folder / BEST)
+    return model
+
+
+def normalisation(
+    stage: Stage, model: nn.Module, data: Prepared
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, of the training split or the backbone."""
+    if stage.recipe.normalise == "data":
+        return data.mean, data.std
+    cfg: Any = model.pretrained_cfg
+    if len(data.mean) == 1:
+        return (float(np.mean(cfg["mean"])),), (float(np.mean(cfg["std"])),)
+    return tuple(cfg["mean"]), tuple(cfg["std"])
+
+
+def predictions(model: nn.Module, training: Training, fabric: Fabric) -> pd.DataFrame:
+    """Predictions for the validation and test images, a row each.
+
+    Returns:
+        Columns image, label, group, split, target, knn (class index by nearest neighbours among
+        the training images' features) and logit_0 ... for each class.
+    """
+    data = training.data
+    view = CentralView(training.augment.crop, training.mean, training.std, fabric.device)
+    model = model.to(fabric.device).eval()
+
+    def outputs(forward: Callable[[torch.Tensor], torch.Tensor], split: str) -> np.ndarray:
+        batch_size, workers = training.recipe.batch_size, training.workers
+        images = data.images_of(split)
+        return predict(forward, images, view, fabric.autocast, batch_size, workers)
+
+    features = features_of(model)
+    neighbours, classes = outputs(features, "train"), data.images_of("train").targets
+    tables = []
+    for split in ("val", "test"):
+        logits = outputs(model, split)
+        table = data.rows_of(split)[["image", "label", "group", "split", "target"]]
+        table = table.assign(knn=knn_predict(neighbours, classes, outputs(features, split)))
+        tables.append(table.assign(**{f"logit_{c}": logits[:, c] for c in range(logits.shape[1])}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _identity(
+    stage: Stage,
+    protocol: Protocol,
+    data: Prepared,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    fabric: Fabric,
+) -> dict[str, Any]:
+    cuda = fabric.device.type == "cuda"
+    return {
+        "stage": stage.name,
+        "kind": stage.kind,
+        "arm": stage.arm.model_dump(mode="json"),
+        "repetition": stage.repetition,
+        "seed": stage.seed,
+        "start": stage.start.folder if stage.start else None,
+        "protocol": protocol.hash(),
+        "recipe": stage.recipe.model_dump(mode="json"),
+        "data": {"name": data.name, "fingerprint": data.fingerprint(), "split": data.split_hash()},
+        "classes": data.classes,
+        "normalisation": {"mean": mean, "std": std},
+        "code": stage.inputs["code"],
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,107 @@
+"""A run's folder: complete or resumable, never ambiguous.
+
+`run.json` (what it is, and on what) is written first, `result.json` last. In between lie the
+checkpoint and the metrics so far; beside the result, the predictions and the best weights.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from vitrial.atomic import replacing, write_json, write_text
+from vitrial.train.checkpoint import History
+
+Status = Literal["done", "running", "failed", "left"]
+
+
+class RunFolder:
+    """What lies on disk of one stage.
+
+    Args:
+        path: The folder; made when the stage begins.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def status(self) -> Status:
+        """Done, running (in any process on this file system), failed, or left to do."""
+        if (self.path / "result.json").exists():
+            return "done"
+        if self._is_locked():
+            return "running"
+        return "failed" if (self.path / "failure.json").exists() else "left"
+
+    @contextmanager
+    def claim(self) -> Iterator[bool]:
+        """Hold the folder for this process; gives False if another process holds it.
+
+        The system frees the lock when a process dies, however it dies.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def begin(self, identity: dict[str, Any]) -> None:
+        """Write what the stage is, before anything is computed."""
+        (self.path / "failure.json").unlink(missing_ok=True)
+        write_json(self.path / "run.json", identity)
+
+    def write_metrics(self, history: History) -> None:
+        """Write the metrics of the epochs so far, a line each."""
+        write_text(self.path / "metrics.jsonl", "".join(f"{json.dumps(r)}\n" for r in history))
+
+    def metrics(self) -> pd.DataFrame:
+        """The metrics of the epochs so far, a row each."""
+        path = self.path / "metrics.jsonl"
+        return pd.read_json(path, lines=True) if path.exists() else pd.DataFrame()
+
+    def write_predictions(self, predictions: pd.DataFrame) -> None:
+        """Write per-image predictions as Parquet."""
+        with replacing(self.path / "predictions.parquet") as temporary:
+            predictions.to_parquet(temporary, index=False)
+
+    def predictions(self) -> pd.DataFrame:
+        """Columns image, label, group, split, target, knn and a logit for each class."""
+        return pd.read_parquet(self.path / "predictions.parquet")
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Write the result, which makes the stage done; the checkpoint has served its purpose."""
+        write_json(self.path / "result.json", result)
+        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+
+    def result(self) -> dict[str, Any]:
+        """Best epoch, epochs, seconds, parameters."""
+        return dict(json.loads((self.path / "result.json").read_text()))
+
+    def fail(self, sentence: str, details: str = "") -> None:
+        """Record why the stage ended early; a later `vitrial run` tries it again."""
+        write_json(self.path / "failure.json", {"sentence": sentence, "details": details})
+
+    def failure(self) -> str:
+        """Why the stage ended early."""
+        return str(json.loads((self.path / "failure.json").read_text())["sentence"])
+
+    def _is_locked(self) -> bool:
+        path = self.path / "lock"
+        if not path.exists():
+            return False
+        with path.open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False

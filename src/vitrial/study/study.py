@@ -1,0 +1,146 @@
+"""A study as it lies on disk, and what can be said of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vitrial.atomic import replacing, write_json
+from vitrial.compare.scores import run_scores
+from vitrial.compare.table import arm_table, caption
+from vitrial.data.prepared import Prepared
+from vitrial.errors import Problem, VitrialError
+from vitrial.protocol import Protocol
+from vitrial.protocol_file import load_protocol, write_protocol
+from vitrial.study.plan import Stage, code_version
+from vitrial.study.store import RunFolder
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study's folder.
+
+    `protocol.yaml` is the protocol, `manifest.parquet` the data set with its split, `study.json`
+    the list of stages and facts about the data, `runs/` and `pretrained/` hold the stages.
+
+    Attributes:
+        path: The folder.
+        protocol: The experiment.
+        facts: The content of `study.json`.
+    """
+
+    path: Path
+    protocol: Protocol
+    facts: dict[str, Any]
+
+    @classmethod
+    def write(cls, path: Path, protocol: Protocol, data: Prepared, stages: list[Stage]) -> Study:
+        """Lay down a study before its first run; the stages of a former plan are left in place."""
+        write_protocol(protocol, path / "protocol.yaml")
+        with replacing(path / "manifest.parquet") as temporary:
+            data.manifest.to_parquet(temporary, index=False)
+        with replacing(path / "problems.csv") as temporary:
+            pd.DataFrame(data.problems, columns=[f.name for f in fields(Problem)]).to_csv(
+                temporary, index=False
+            )
+        facts = {
+            "protocol": protocol.hash(),
+            "code": code_version(),
+            "data": data.name,
+            "classes": data.classes,
+            "fingerprint": data.fingerprint(),
+            "split": data.split_hash(),
+            "left_out": sum(p.fatal for p in data.problems),
+            "stages": [
+                {
+                    "folder": stage.folder,
+                    "kind": stage.kind,
+                    "name": stage.name,
+                    "arm": stage.arm.name,
+                    "backbone": stage.arm.backbone,
+                    "initialisation": stage.arm.initialisation,
+                    "repetition": stage.repetition,
+                }
+                for stage in stages
+            ],
+        }
+        write_json(path / "study.json", facts)
+        return cls(path, protocol, facts)
+
+    def status(self) -> pd.DataFrame:
+        """A row a stage: name, kind, status (done, running, failed, left), epochs and why."""
+        rows = []
+        for stage in self.facts["stages"]:
+            folder = RunFolder(self.path / stage["folder"])
+            status = folder.status
+            why = folder.failure() if status == "failed" else ""
+            epochs = len(folder.metrics())
+            rows.append({**stage, "status": status, "epochs": epochs, "why": why})
+        return pd.DataFrame(rows)
+
+    def strangers(self) -> list[str]:
+        """Run folders of former protocols, data or programs, which this study does not use."""
+        mine = {stage["folder"] for stage in self.facts["stages"]}
+        there = {
+            folder.relative_to(self.path).as_posix()
+            for kind in ("runs", "pretrained")
+            for folder in self.path.glob(f"{kind}/*")
+        }
+        return sorted(there - mine)
+
+    def runs(self) -> list[tuple[dict[str, Any], RunFolder]]:
+        """The runs that are done: what each is, and its folder."""
+        runs = (
+            (stage, RunFolder(self.path / stage["folder"]))
+            for stage in self.facts["stages"]
+            if stage["kind"] == "finetune"
+        )
+        return [(stage, folder) for stage, folder in runs if folder.status == "done"]
+
+    def manifest(self) -> pd.DataFrame:
+        """The data set: image, label, group, split and metadata."""
+        return pd.read_parquet(self.path / "manifest.parquet")
+
+    def scores(self) -> pd.DataFrame:
+        """A row a finished run and split: every metric of its predictions, and its cost."""
+        return run_scores(
+            (stage, folder.predictions(), folder.result()) for stage, folder in self.runs()
+        )
+
+    def metrics(self) -> pd.DataFrame:
+        """A row a run and epoch, finished or not: arm, repetition, rate, losses and scores."""
+        tables = [
+            RunFolder(self.path / stage["folder"])
+            .metrics()
+            .assign(arm=stage["arm"], repetition=stage["repetition"])
+            for stage in self.facts["stages"]
+            if stage["kind"] == "finetune"
+        ]
+        return pd.concat(tables, ignore_index=True)
+
+    def caption(self) -> str:
+        """What the table shows, in one line."""
+        return caption(self.facts["data"], self.protocol.endpoint, len(self.facts["classes"]))
+
+    def table(self) -> pd.DataFrame:
+        """A row an arm: test endpoint, median and standard deviation over repetitions, cost."""
+        return arm_table(self.scores(), self.protocol.endpoint)
+
+
+def load_study(path: Path | str) -> Study:
+    """Open a study's folder.
+
+    Raises:
+        VitrialError: There is no study there.
+    """
+    path = Path(path)
+    if not (path / "study.json").is_file():
+        raise VitrialError(
+            f"{path} holds no study: name the folder that `vitrial run` printed, or run one first."
+        )
+    facts = json.loads((path / "study.json").read_text())
+    return Study(path, load_protocol(path / "protocol.yaml"), facts)

@@ -1,0 +1,129 @@
+"""Grid search of the base learning rate on validation, as the paper does for random weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from vitrial.errors import VitrialError
+from vitrial.protocol import Protocol
+from vitrial.protocol_file import write_protocol
+from vitrial.seeds import seed_of
+from vitrial.study.execute import carry_out, default_workers, prepare_datasets
+from vitrial.study.plan import Stage, plan
+from vitrial.study.progress import StudyProgress
+from vitrial.study.store import RunFolder
+
+RATES = (3e-5, 1e-4, 3e-4, 1e-3)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a grid search found.
+
+    Attributes:
+        scores: A row an arm and rate: `arm`, `base_lr`, `score` (best validation endpoint; missing
+            where the run failed), `best` (whether the rate is the arm's choice).
+        protocol: The protocol with each arm's best rate.
+        path: The file of that protocol.
+    """
+
+    scores: pd.DataFrame
+    protocol: Protocol
+    path: Path
+
+
+def tune_rates(
+    protocol: Protocol,
+    rates: tuple[float, ...] | list[float] = RATES,
+    out: Path | str | None = None,
+    *,
+    cache: Path | None = None,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> Tuning:
+    """Train each arm once at each rate and keep the rate of the best validation score.
+
+    Test images are not touched. Like a study, an interrupted search goes on where it stopped.
+
+    Args:
+        protocol: The experiment.
+        rates: Base learning rates to try.
+        out: The study's folder; `studies/<name>` if left out.
+        cache: Where pixel caches lie.
+        workers: Processes that read batches ahead.
+        console: Where progress is shown.
+
+    Raises:
+        VitrialError: A rate lies below the recipe's final rate, or an arm failed at every rate.
+    """
+    if min(rates) < protocol.recipe.plateau.final_lr:
+        raise VitrialError(
+            f"The rate {min(rates):g} lies below recipe.plateau.final_lr "
+            f"{protocol.recipe.plateau.final_lr:g}: try larger rates."
+        )
+    root = Path(out) if out is not None else Path("studies") / protocol.name
+    datasets = prepare_datasets(protocol, cache)
+    fingerprints = {name: data.fingerprint() for name, data in datasets.items()}
+    stages = tuning_stages(protocol, tuple(rates), fingerprints)
+    workers = default_workers() if workers is None else workers
+    with StudyProgress(stages, protocol.endpoint, console or Console(stderr=True)) as progress:
+        for stage in stages:
+            carry_out(stage, protocol, datasets[stage.dataset], root, workers, progress)
+    scores = _scores([stage for stage in stages if stage.kind == "tune"], root)
+    tuned = protocol.model_copy(update={"arms": _tuned_arms(protocol, scores)})
+    write_protocol(tuned, root / "tuned.yaml")
+    return Tuning(scores, tuned, root / "tuned.yaml")
+
+
+def tuning_stages(
+    protocol: Protocol, rates: tuple[float, ...], fingerprints: dict[str, str]
+) -> list[Stage]:
+    """A stage for each arm and rate, all rates of an arm with the same seed."""
+    stages: dict[str, Stage] = {}
+    for rate in rates:
+        arms = [arm.model_copy(update={"base_lr": rate}) for arm in protocol.arms]
+        once = protocol.model_copy(update={"arms": arms, "repetitions": 1})
+        for stage in plan(once, fingerprints):
+            if stage.kind == "finetune":
+                seed = seed_of(protocol.name, protocol.seed, stage.arm.name, "tune")
+                stage = replace(stage, kind="tune", seed=seed)
+            stages.setdefault(stage.key, stage)
+    return list(stages.values())
+
+
+def tuning_table(tuning: Tuning) -> Table:
+    """Arms by rates, the best score of each arm marked."""
+    rates = sorted(tuning.scores["base_lr"].unique())
+    table = Table("Arm", *(f"{rate:g}" for rate in rates), title="Best validation score")
+    for arm, rows in tuning.scores.groupby("arm", sort=False):
+        by_rate = rows.set_index("base_lr")
+        cells = [
+            "failed" if pd.isna(score) else f"[bold]{score:.3f} *[/]" if best else f"{score:.3f}"
+            for score, best in by_rate.loc[rates, ["score", "best"]].itertuples(index=False)
+        ]
+        table.add_row(str(arm), *cells)
+    return table
+
+
+def _scores(stages: list[Stage], root: Path) -> pd.DataFrame:
+    rows = []
+    for stage in stages:
+        folder = RunFolder(root / stage.folder)
+        score = folder.result()["best_score"] if folder.status == "done" else None
+        rows.append({"arm": stage.arm.name, "base_lr": stage.recipe.base_lr, "score": score})
+    scores = pd.DataFrame(rows).astype({"score": float})
+    scores["best"] = scores.index.isin(scores.groupby("arm")["score"].idxmax(skipna=True).dropna())
+    return scores
+
+
+def _tuned_arms(protocol: Protocol, scores: pd.DataFrame) -> list[object]:
+    best = scores[scores["best"]].set_index("arm")["base_lr"]
+    failed = [arm.name for arm in protocol.arms if arm.name not in best.index]
+    if failed:
+        raise VitrialError(f"No rate could be tried for {', '.join(failed)}: see the lines above.")
+    return [arm.model_copy(update={"base_lr": float(best[arm.name])}) for arm in protocol.arms]

@@ -1,0 +1,87 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vitrial.compare.scores import run_scores
+from vitrial.compare.table import arm_table, chance, render
+from vitrial.errors import VitrialError
+
+COST = {"parameters": 25_000_000, "training_seconds": 120.0, "images_per_second": 20.0}
+
+
+def run_of(backbone, repetition, right):
+    """A run whose test predictions are right for the first `right` of 10 images of 2 classes."""
+    target = np.arange(10) % 2
+    predicted = np.where(np.arange(10) < right, target, 1 - target)
+    predictions = pd.DataFrame(
+        {
+            "split": "test",
+            "target": target,
+            "knn": target,
+            "logit_0": 1.0 - predicted,
+            "logit_1": 1.0 * predicted,
+        }
+    )
+    identity = {
+        "arm": f"{backbone} / random",
+        "backbone": backbone,
+        "initialisation": "random",
+        "repetition": repetition,
+    }
+    return identity, predictions, COST
+
+
+@pytest.fixture
+def scores():
+    return run_scores([run_of("resnet50", k, right) for k, right in enumerate((6, 8, 10))])
+
+
+def test_median_and_sample_deviation_come_from_predictions(scores):
+    row = arm_table(scores, "accuracy").iloc[0]
+    assert row["median"] == pytest.approx(0.8)
+    assert row["std"] == pytest.approx(np.std([0.6, 0.8, 1.0], ddof=1))
+    assert (row["lowest"], row["highest"], row["repetitions"]) == (0.6, 1.0, 3)
+    assert row["knn"] == 1
+
+
+def test_arms_keep_the_protocols_order():
+    scores = run_scores([run_of("vit", 1, 8), run_of("cnn", 1, 9)])
+    assert arm_table(scores, "accuracy")["backbone"].tolist() == ["vit", "cnn"]
+
+
+def test_a_single_repetition_has_no_deviation():
+    table = arm_table(run_scores([run_of("cnn", 1, 9)]), "accuracy")
+    text = render(table, "accuracy", "title", "markdown")
+    assert "0.900" in text
+    assert "±" not in text
+
+
+def test_csv_keeps_every_digit(scores):
+    table = arm_table(scores, "f1")
+    read = pd.read_csv(io.StringIO(render(table, "f1", "", "csv")))
+    np.testing.assert_array_equal(read["median"], table["median"])
+
+
+def test_latex_escapes_and_markdown_aligns(scores):
+    table = arm_table(scores, "accuracy").replace("resnet50", "deit_small")
+    assert r"deit\_small" in render(table, "accuracy", "100 %", "latex")
+    lines = render(table, "accuracy", "t", "markdown").splitlines()[2:]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_unknown_format_lists_the_known(scores):
+    with pytest.raises(VitrialError, match="markdown"):
+        render(arm_table(scores, "accuracy"), "accuracy", "", "word")
+
+
+def test_no_runs_give_an_empty_table():
+    table = arm_table(run_scores([]), "roc_auc")
+    assert table.empty
+    assert render(table, "roc_auc", "nothing", "markdown")
+
+
+def test_chance():
+    assert chance("balanced_accuracy", 4) == 0.25
+    assert chance("accuracy", 4) is None

@@ -1,0 +1,54 @@
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def ham10000():
+    """The real HAM10000 download, outside the repository."""
+    root = SHARED / "ham10000"
+    if not root.is_dir():
+        pytest.skip(f"HAM10000 is not at {root}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def pixel_caches(tmp_path_factory):
+    """One place for the pixel caches of all tests."""
+    return tmp_path_factory.mktemp("caches")
+
+
+SMALL = """
+name: small
+data: {source: phantom, task: dermoscopy, patients: 60, size: 40}
+image: {resize: 40}
+augment: {crop: 32}
+arms:
+  - backbone: [resnet10t, vit_tiny_patch16_224]
+    initialisation: [random]
+  - backbone: resnet10t
+    initialisation: transfer:fundus
+sources:
+  fundus: {source: phantom, task: fundus, patients: 60, size: 40}
+recipe:
+  base_lr: 1.0e-3
+  batch_size: 16
+  warmup_steps: 4
+  epochs: 3
+  plateau: {patience: 2, final_lr: 1.0e-5}
+endpoint: balanced_accuracy
+repetitions: 1
+"""
+
+
+@pytest.fixture
+def small_protocol(tmp_path):
+    """A protocol file that trains in seconds."""
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path

@@ -1,0 +1,91 @@
+from vitrial.protocol import Arm, Plateau, Protocol, Recipe
+from vitrial.study.plan import plan
+from vitrial.study.tune import tuning_stages
+
+ARMS = [
+    Arm(backbone="resnet10t"),
+    Arm(backbone="resnet10t", initialisation="transfer:other"),
+    Arm(backbone="deit_tiny_patch16_224", initialisation="transfer:other"),
+]
+FINGERPRINTS = {"data": "d", "other": "o"}
+
+
+def protocol_with(**changes):
+    phantom = {"source": "phantom"}
+    fields = {
+        "name": "test",
+        "data": phantom,
+        "sources": {"other": phantom},
+        "arms": ARMS,
+        "endpoint": "balanced_accuracy",
+        "repetitions": 3,
+        **changes,
+    }
+    return Protocol(**fields)
+
+
+def keys_by_name(stages):
+    return {stage.name: (stage.key, stage.seed) for stage in stages}
+
+
+def test_a_shared_pretraining_is_planned_once_and_before_its_runs():
+    stages = plan(protocol_with(), FINGERPRINTS)
+    assert sum(stage.kind == "pretrain" for stage in stages) == 2
+    assert sum(stage.kind == "finetune" for stage in stages) == 9
+    for i, stage in enumerate(stages):
+        if stage.start is not None:
+            assert stage.start.key in [earlier.key for earlier in stages[:i]]
+
+
+def test_folders_are_unique():
+    stages = plan(protocol_with(), FINGERPRINTS)
+    assert len({stage.folder for stage in stages}) == len(stages)
+
+
+def test_another_arm_or_repetition_or_margin_changes_no_run():
+    small = keys_by_name(plan(protocol_with(arms=ARMS[:2], repetitions=2), FINGERPRINTS))
+    large = keys_by_name(plan(protocol_with(margin=0.1, description="more"), FINGERPRINTS))
+    assert small.items() <= large.items()
+
+
+def test_whatever_decides_a_run_changes_its_key():
+    base = keys_by_name(plan(protocol_with(), FINGERPRINTS))
+    others = [
+        plan(protocol_with(recipe=Recipe(base_lr=2e-4)), FINGERPRINTS),
+        plan(protocol_with(endpoint="roc_auc"), FINGERPRINTS),
+        plan(protocol_with(seed=1), FINGERPRINTS),
+        plan(protocol_with(), {**FINGERPRINTS, "data": "changed"}),
+    ]
+    for other in others:
+        assert all(base[name][0] != key for name, (key, _) in keys_by_name(other).items()
+                   if "pretraining" not in name)  # fmt: skip
+
+
+def test_another_source_changes_only_what_starts_from_it():
+    base = keys_by_name(plan(protocol_with(), FINGERPRINTS))
+    other = keys_by_name(plan(protocol_with(), {**FINGERPRINTS, "other": "changed"}))
+    changed = {name for name in base if base[name] != other[name]}
+    assert changed == {name for name in base if "transfer" in name or "pretraining" in name}
+
+
+def test_weights_file_content_is_part_of_the_key(tmp_path):
+    arm = Arm(backbone="resnet10t", initialisation="imagenet", weights=tmp_path / "w.pth")
+    keys = set()
+    for content in (b"a", b"b"):
+        arm.weights.write_bytes(content)
+        keys.add(plan(protocol_with(arms=[arm], repetitions=1), FINGERPRINTS)[0].key)
+    assert len(keys) == 2
+
+
+def test_seeds_differ_between_arms_and_repetitions():
+    stages = plan(protocol_with(), FINGERPRINTS)
+    assert len({stage.seed for stage in stages}) == len(stages)
+
+
+def test_tuning_tries_every_rate_from_the_same_seed_and_shares_pretraining():
+    protocol = protocol_with(recipe=Recipe(plateau=Plateau(final_lr=1e-6)))
+    stages = tuning_stages(protocol, (1e-4, 1e-3), FINGERPRINTS)
+    assert sum(stage.kind == "pretrain" for stage in stages) == 2
+    tuned = [stage for stage in stages if stage.kind == "tune"]
+    assert len(tuned) == 6
+    assert len({stage.seed for stage in tuned}) == 3

@@ -1,0 +1,96 @@
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from vitrial.cli import app
+
+runner = CliRunner()
+
+
+def invoke(*arguments):
+    return runner.invoke(app, list(map(str, arguments)))
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom vitrial.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'pandas', 'sklearn', 'matplotlib', 'pydantic'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for command in ("run", "demo", "prepare", "tune", "status", "table", "report", "protocol"):
+        assert command in done.stdout
+
+
+def test_ready_protocols_are_listed_and_shown():
+    listed = invoke("protocol", "list")
+    assert {"demo", "quick", "matsoukas2021"} <= set(listed.output.split())
+    assert "endpoint: quadratic_kappa" in invoke("protocol", "show", "matsoukas2021").output
+
+
+def test_a_faulty_protocol_is_answered_in_sentences(tmp_path):
+    path = tmp_path / "faulty.yaml"
+    path.write_text(
+        "name: x\ndata: {source: phantom}\nendpont: roc_auc\narms: [{backbone: resnet51}]\n"
+    )
+    result = invoke("protocol", "check", path)
+    assert result.exit_code == 1
+    assert "line 3" in result.output
+    assert "line 4" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_no_study_is_a_sentence(tmp_path):
+    for command in ("status", "table", "report"):
+        result = invoke(command, tmp_path)
+        assert result.exit_code == 1
+        assert "holds no study" in result.output
+
+
+@pytest.mark.slow
+def test_a_study_from_the_command_line(small_protocol, tmp_path, pixel_caches):
+    out = tmp_path / "study"
+    prepared = invoke("prepare", small_protocol, "--cache", pixel_caches)
+    assert prepared.exit_code == 0, prepared.output
+    assert "groups in 4 classes" in prepared.output
+
+    ran = invoke("run", small_protocol, "--out", out, "--cache", pixel_caches)
+    assert ran.exit_code == 0, ran.output
+    assert "transfer:fundus" in ran.output
+    assert (out / "report" / "index.html").is_file()
+    assert (out / "report" / "table.tex").is_file()
+
+    status = invoke("status", out)
+    assert "5 done, 0 running, 0 failed, 0 left" in status.output
+    assert invoke("table", out, "--format", "csv").output.startswith("initialisation,backbone,")
+    assert invoke("table", out, "--format", "word").exit_code == 1
+
+
+@pytest.mark.slow
+def test_an_arm_that_fails_leaves_the_others_and_says_why(tmp_path, small_protocol, pixel_caches):
+    text = small_protocol.read_text().replace(
+        "  - backbone: resnet10t\n", "  - {backbone: resnet18, initialisation: imagenet, "
+        "weights: nowhere.safetensors}\n  - backbone: resnet10t\n"
+    )  # fmt: skip
+    small_protocol.write_text(text)
+    result = invoke("run", small_protocol, "--out", tmp_path / "s", "--cache", pixel_caches)
+    assert result.exit_code == 1
+    assert "nowhere.safetensors" in result.output
+    assert "Traceback" not in result.output
+    status = invoke("status", tmp_path / "s").output
+    assert "5 done, 0 running, 1 failed, 0 left" in status
+
+
+@pytest.mark.slow
+def test_tuning_picks_the_best_rate_of_each_arm(small_protocol, tmp_path, pixel_caches):
+    out = tmp_path / "study"
+    arguments = ("--rate", "1e-5", "--rate", "1e-3", "--out", out, "--cache", pixel_caches)
+    result = invoke("tune", small_protocol, *arguments)
+    assert result.exit_code == 0, result.output
+    assert "base_lr:" in (out / "tuned.yaml").read_text()
+    assert invoke("protocol", "check", out / "tuned.yaml").exit_code == 0
+    assert not list(out.glob("tuning/*/predictions.parquet")), "tuning must not touch test images"
