@@ -1,0 +1,98 @@
+"""Training images a second, end to end, beside the model's own ceiling on a batch in memory.
+
+End to end is an epoch of `vitrial.train.fit.train_epoch`: pixel cache, augmentation,
+normalisation, forward, backward, clipping, optimizer step. The ceiling is the same steps on one
+fixed batch that is augmented already. Both are bf16 autocast and channels_last, and take turns.
+
+    python benchmarks/throughput.py [--quick] [--json PATH]
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from table import Row, median_seconds, publish
+
+from vitrial.data.prepared import Prepared, prepare_data
+from vitrial.models.backbone import build_backbone
+from vitrial.protocol import Augment, Image, PhantomData, Recipe, Split
+from vitrial.seeds import generator_of
+from vitrial.train.fit import (
+    Training,
+    launch,
+    train_epoch,
+    train_step,
+    training_views,
+)
+from vitrial.train.optimizer import build_optimizer
+
+BACKBONES = ("resnet50", "deit_small_patch16_224")
+TARGET = 0.90
+
+
+def measure(backbone: str, data: Prepared, batch: int, rounds: int) -> list[Row]:
+    recipe = Recipe(batch_size=batch)
+    training = Training(data, recipe, Augment(), "accuracy", data.mean, data.std, seed=0)
+    fabric = launch(recipe)
+    model = build_backbone(backbone, len(data.classes), 3, training.augment.crop)
+    model = model.to(memory_format=torch.channels_last)
+    network, optimizer = fabric.setup(model, build_optimizer(model, recipe))
+    network.train()
+
+    images = data.images_of("train")
+    pixels, targets = images[torch.arange(batch).numpy()]
+    inputs = training_views(pixels, training, generator_of("benchmark"), fabric)
+    targets = targets.to(fabric.device)
+    steps = len(images) // batch
+
+    def end_to_end() -> None:
+        train_epoch(network, optimizer, training, [], fabric)
+
+    def ceiling() -> None:
+        for _ in range(steps):
+            loss = train_step(network, optimizer, inputs, targets, None, recipe.clip_norm, fabric)
+        loss.item()  # waits for the device
+
+    seconds = median_seconds({"end to end": end_to_end, "ceiling": ceiling}, rounds)
+    rate = {name: steps * batch / s for name, s in seconds.items()}
+    ratio = rate["end to end"] / rate["ceiling"]
+    return [
+        Row(f"{backbone}, ceiling", rate["ceiling"], "images/s"),
+        Row(f"{backbone}, end to end", rate["end to end"], "images/s",
+            f"{backbone}, ceiling", ratio, TARGET, ratio >= TARGET),
+    ]  # fmt: skip
+
+
+def main(
+    batch: Annotated[int, typer.Option(help="Images a step.")] = 32,
+    steps: Annotated[int, typer.Option(help="Steps an epoch.")] = 3,
+    rounds: Annotated[int, typer.Option(help="Epochs of each that are timed.")] = 5,
+    quick: Annotated[bool, typer.Option(help="End within a minute or so.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the rows here.")] = None,
+) -> None:
+    """Compare training from the cache with training on a fixed batch, at 224 pixels."""
+    steps, rounds = (1, 2) if quick else (steps, rounds)
+    with tempfile.TemporaryDirectory() as cache:
+        phantoms = PhantomData(source="phantom", patients=60 + batch * steps, size=128)
+        data = prepare_data(phantoms, Split(), Image(resize=256), Path(cache))
+        data = first_training_images(data, batch * steps)
+        rows = [row for name in BACKBONES for row in measure(name, data, batch, rounds)]
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    publish(f"Training, batch {batch} at 224 pixels, bf16, {where}, "
+            f"{torch.get_num_threads()} threads", rows, json)  # fmt: skip
+
+
+def first_training_images(data: Prepared, n: int) -> Prepared:
+    """The data set with n training images, so that an epoch has a whole number of batches."""
+    training = data.rows_of("train").iloc[:n]
+    if len(training) < n:
+        raise ValueError(f"expected {n} training images, got {len(training)}")
+    return Prepared(data.name, training, data.classes, data.cache, data.mean, data.std, [])
+
+
+if __name__ == "__main__":
+    typer.run(main)
