@@ -57,8 +57,8 @@ def usable(
     fatal = sum(problem.fatal for problem in problems)
     if fatal and on_problem == "stop":
         raise DataError(
-            f"The data set {dataset.name} has {fatal} problem{'s' * (fatal > 1)} to mend, or to "
-            "leave out with data.on_problem: leave_out.",
+            f"The data set {dataset.name} has {fatal} problem{'s' * (fatal > 1)}: mend what is "
+            "listed, or leave it out with `on_problem: leave_out` under `data`.",
             problems,
         )
     classes = [name for name in dataset.classes if name not in thin]
@@ -100,8 +100,8 @@ def _thin_classes(manifest: pd.DataFrame, classes: list[str]) -> dict[str, Probl
     return {
         name: Problem(
             f"class {name}",
-            f"has usable images of {count} groups (patients, lesions or single images), too few "
-            "to be in train, validation and test",
+            f"has usable images of {count} group{'s' * (count != 1)} (patients, lesions or single "
+            "images), too few to be in train, validation and test",
             f"give it images of at least {FEWEST_GROUPS}, or leave it out with data.classes",
         )
         for name, count in zip(classes, groups, strict=True)

@@ -96,6 +96,9 @@ def _decode(picture: Pillow.Image, content: bytes, image: Image) -> Decoded:
         raise DecodeError(
             f"is only {width} x {height} pixels", f"use one of at least {SMALLEST} x {SMALLEST}"
         )
+    if picture.format == "PNG":
+        # Loading ignores the checksums of the pixels.
+        Pillow.open(io.BytesIO(content), formats=("PNG",)).verify()
     mode = picture.mode
     notes = _notes(picture, content)
     # JPEGs shrink while they are decoded; what is left is at least twice the target.

@@ -40,7 +40,7 @@ def load(data: CsvData) -> Dataset:
     faults = _repeats(rows)
     if data.classes is not None:
         # Images of other classes are not used, whether they exist or not.
-        rows = rows[[is_missing(label) or label in data.classes for label in rows["label"]]]
+        rows = rows.loc[[is_missing(label) or label in data.classes for label in rows["label"]]]
     images = Images(files, posixpath.dirname(data.table))
     for number, row in zip(rows.index, rows.to_dict("records"), strict=True):
         faults.setdefault(number, []).extend(_row_faults(row, images))
@@ -49,7 +49,7 @@ def load(data: CsvData) -> Dataset:
         for number in faults
         for fault in faults[number]
     ]
-    sound = rows[[not faults[number] for number in rows.index]]
+    sound = rows.loc[[not faults[number] for number in rows.index]]
     manifest, notes = _tidy(sound, images, data)
     manifest, leaks = _without_leaks(manifest)
     name = PurePosixPath(data.table).stem
@@ -122,7 +122,7 @@ def _repeats(rows: pd.DataFrame) -> dict[int, list[Fault]]:
     """Rows whose image is in another row too; of rows that agree, the first is used."""
     faults: dict[int, list[Fault]] = {}
     decisive = [key for key in ("label", "group", "split") if key in rows]
-    named = rows[[not is_missing(path) for path in rows["image"]]]
+    named = rows.loc[[not is_missing(path) for path in rows["image"]]]
     for path, same in named.groupby([posixpath.normpath(path) for path in named["image"]]):
         if len(same) == 1:
             continue
@@ -163,7 +163,8 @@ def _tidy(rows: pd.DataFrame, images: Images, data: CsvData) -> tuple[pd.DataFra
         manifest["split"] = rows["split"].str.lower().map(SPLIT_NAMES)
     if data.mask:
         faults = {text: images.fault(text) for text in rows["mask"].unique()}
-        manifest["mask"] = [None if faults[text] else images.path(text) for text in rows["mask"]]
+        masks = [None if faults[text] else images.path(text) for text in rows["mask"]]
+        manifest["mask"] = pd.Series(masks, index=rows.index, dtype=object)
         notes += [
             Problem(f"mask '{text}'", f"is not used: it {fault[0]}", fault[1], fatal=False)
             for text, fault in faults.items()

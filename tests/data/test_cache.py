@@ -1,0 +1,286 @@
+import io
+import multiprocessing
+import os
+import pickle
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+from vitrial.data import cache as cache_module
+from vitrial.data.cache import PixelCache, prepare
+from vitrial.data.decode import decode
+from vitrial.data.manifest import Dataset
+from vitrial.errors import VitrialError
+from vitrial.protocol import Image
+
+SMALL = Image(resize=16)
+STATM = Path("/proc/self/statm")
+
+
+def png(seed):
+    pixels = np.random.default_rng(seed).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+    content = io.BytesIO()
+    Pillow.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+class Memory:
+    """A reader of files in memory that counts what is read."""
+
+    def __init__(self, contents):
+        self.contents, self.reads = contents, 0
+
+    def read(self, name):
+        self.reads += 1
+        content = self.contents[name]
+        if isinstance(content, BaseException):
+            raise content
+        return content
+
+    def stamp(self, name):
+        return str(hash(self.contents[name]))
+
+
+def dataset_of(contents):
+    names = list(contents)
+    manifest = pd.DataFrame({"image": names, "label": "a", "group": names})
+    return Dataset("memory", manifest, ["a"], Memory(contents))
+
+
+CONTENTS = {f"{i}.png": png(i) for i in range(12)}
+
+
+@pytest.fixture(scope="module")
+def twelve(tmp_path_factory):
+    return prepare(dataset_of(CONTENTS), SMALL, tmp_path_factory.mktemp("cache"))[0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.lists(st.integers(0, 11), max_size=30))
+def test_rows_are_the_decoded_images_in_the_order_asked(twelve, rows):
+    read = twelve.read(np.array(rows, dtype=np.int64))
+    assert (read.shape, read.dtype) == ((len(rows), 16, 16, 3), np.uint8)
+    for pixels, row in zip(read, rows, strict=True):
+        content = CONTENTS[twelve.index["image"][row]]
+        np.testing.assert_array_equal(pixels, decode(content, SMALL).pixels)
+
+
+def test_the_index_says_what_the_files_are(twelve):
+    assert list(twelve.index.columns) == ["image", "sha256", "width", "height", "mode"]
+    assert twelve.index["image"].tolist() == list(CONTENTS)
+    assert twelve.index["sha256"].is_unique
+    kinds = twelve.index[["width", "height", "mode"]].drop_duplicates()
+    assert kinds.to_numpy().tolist() == [[24, 20, "RGB"]]
+    assert np.load(twelve.path / "pixels.npy").shape == twelve.shape == (12, 16, 16, 3)
+
+
+def test_what_is_read_is_a_copy(twelve):
+    first = twelve.read(np.array([3]))
+    first[:] = 0
+    assert twelve.read(np.array([3])).any()
+
+
+@pytest.mark.parametrize("row", [-1, 12])
+def test_other_rows_are_refused(twelve, row):
+    with pytest.raises(IndexError, match="of 12 images"):
+        twelve.read(np.array([0, row]))
+
+
+def test_a_second_time_no_file_is_read(tmp_path):
+    dataset = dataset_of(CONTENTS | {"bad.png": b"text", "alpha.png": rgba()})
+    first, problems = prepare(dataset, SMALL, tmp_path)
+    assert dataset.reader.reads == 14
+    second, again = prepare(dataset, SMALL, tmp_path)
+    assert dataset.reader.reads == 14
+    assert second.key == first.key
+    assert [(p.where, p.fatal) for p in problems] == [("bad.png", True), ("alpha.png", False)]
+    assert problems == again
+    pd.testing.assert_frame_equal(first.index, second.index)
+
+
+def rgba():
+    content = io.BytesIO()
+    Pillow.new("RGBA", (16, 16)).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_images_that_cannot_be_used_leave_no_gap(tmp_path):
+    contents = {"a.png": png(1), "bad.png": b"", "b.png": png(2)}
+    cache, problems = prepare(dataset_of(contents), SMALL, tmp_path)
+    assert cache.index["image"].tolist() == ["a.png", "b.png"]
+    np.testing.assert_array_equal(cache.read([1])[0], decode(png(2), SMALL).pixels)
+    assert [p.where for p in problems] == ["bad.png"]
+    assert np.load(cache.path / "pixels.npy").shape == (2, 16, 16, 3)
+    sound, _ = prepare(dataset_of({"a.png": png(1), "b.png": png(2)}), SMALL, tmp_path)
+    assert sound.key == cache.key
+
+
+def test_no_image_can_be_used(tmp_path):
+    cache, problems = prepare(dataset_of({"bad.png": b""}), SMALL, tmp_path)
+    assert cache.shape == (0, 16, 16, 3)
+    assert len(cache.read([])) == 0
+    assert len(problems) == 1
+
+
+def test_the_key_changes_with_content_name_order_and_preparation(tmp_path):
+    def key(contents, image=SMALL):
+        return prepare(dataset_of(contents), image, tmp_path)[0].key
+
+    keys = [
+        key({"a": png(1), "b": png(2)}),
+        key({"a": png(1), "b": png(3)}),
+        key({"a": png(1), "c": png(2)}),
+        key({"b": png(2), "a": png(1)}),
+        key({"a": png(1), "b": png(2)}, Image(resize=16, channels=1)),
+        key({"a": png(1), "b": png(2)}, Image(resize=17)),
+        key({"a": png(1), "b": png(2)}, Image(resize=16, window=(0, 1))),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_file_that_could_not_be_read_is_read_again(tmp_path):
+    # The stamp may be the same when the network is back.
+    contents = {"a.png": png(1), "b.png": PermissionError(13, "Permission denied")}
+    dataset = dataset_of(contents)
+    dataset.reader.stamp = lambda name: "same"
+    cache, problems = prepare(dataset, SMALL, tmp_path)
+    assert cache.shape[0] == 1
+    assert "Permission denied" in problems[0].what
+    contents["b.png"] = png(2)
+    cache, problems = prepare(dataset, SMALL, tmp_path)
+    assert (cache.shape[0], problems) == (2, [])
+
+
+@pytest.mark.parametrize("damage", ["truncated", "removed", "no index", "bad listing"])
+def test_a_damaged_cache_is_made_again(tmp_path, damage):
+    dataset = dataset_of(CONTENTS)
+    cache, _ = prepare(dataset, SMALL, tmp_path)
+    match damage:
+        case "truncated":
+            os.truncate(cache.path / "pixels.npy", 1000)
+        case "removed":
+            (cache.path / "pixels.npy").unlink()
+        case "no index":
+            (cache.path / "index.parquet").write_bytes(b"")
+        case "bad listing":
+            next((tmp_path / "listings").iterdir()).write_text("{")
+    if damage != "bad listing":
+        with pytest.raises(VitrialError, match="remove it"):
+            PixelCache(cache.path)
+    again, _ = prepare(dataset, SMALL, tmp_path)
+    assert again.key == cache.key
+    np.testing.assert_array_equal(again.read([11])[0], decode(png(11), SMALL).pixels)
+
+
+def test_two_at_once(tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _: prepare(dataset_of(CONTENTS), SMALL, tmp_path), "ab"))
+    (first, _), (second, _) = results
+    assert first.key == second.key
+    np.testing.assert_array_equal(first.read([5]), second.read([5]))
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["listings", first.key])
+
+
+def test_a_run_that_breaks_off_leaves_no_cache(tmp_path):
+    dataset = dataset_of(CONTENTS | {"last.png": KeyboardInterrupt()})
+    dataset.reader.stamp = lambda name: name
+    with pytest.raises(KeyboardInterrupt):
+        prepare(dataset, SMALL, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Killer(Memory):
+    """Kills its process at the last image."""
+
+    def read(self, name):
+        if name == "11.png":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read(name)
+
+
+def prepare_killed(root):
+    dataset = dataset_of(CONTENTS)
+    prepare(replace(dataset, reader=Killer(CONTENTS)), SMALL, root)
+
+
+def test_a_run_that_is_killed_does_no_harm(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=prepare_killed, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    cache, problems = prepare(dataset_of(CONTENTS), SMALL, tmp_path)
+    assert (cache.shape[0], problems) == (12, [])
+    assert {path.name for path in tmp_path.iterdir()} == {"listings", cache.key, left.name}
+
+
+def test_old_leftovers_are_removed_and_new_ones_left_alone(tmp_path):
+    for name, age in (("old", 10 * cache_module.STALE), ("new", 0)):
+        left = tmp_path / f"{cache_module.PARTIAL}{name}"
+        (left / "new").mkdir(parents=True)
+        (left / "new" / "pixels.npy").write_bytes(b"partial")
+        for path in (left / "new" / "pixels.npy", left / "new", left):
+            time = path.stat().st_mtime - age
+            os.utime(path, (time, time))
+    cache, _ = prepare(dataset_of(CONTENTS), SMALL, tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"listings", cache.key, f"{cache_module.PARTIAL}new"}
+
+
+def test_too_little_room_is_told_before_anything_is_decoded(tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": 5000})
+    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda path: usage)
+    dataset = dataset_of(CONTENTS)
+    with pytest.raises(VitrialError, match="are free: make room"):
+        prepare(dataset, SMALL, tmp_path)
+    assert dataset.reader.reads == 0
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(VitrialError, match="cannot be written"):
+        prepare(dataset_of(CONTENTS), SMALL, tmp_path / "file")
+
+
+def test_the_place_is_taken_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("VITRIAL_CACHE", str(tmp_path / "there"))
+    cache, _ = prepare(dataset_of({"a": png(0)}), SMALL)
+    assert cache.path.parent == tmp_path / "there"
+
+
+def read_in_child(cache):
+    return cache.read(np.arange(12)).sum()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_and_threads_share_a_cache(twelve, method):
+    expected = twelve.read(np.arange(12)).sum()
+    assert pickle.loads(pickle.dumps(twelve)).read(np.arange(12)).sum() == expected
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(read_in_child, [twelve] * 50)) == {expected}
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert set(pool.map(read_in_child, [twelve] * 4)) == {expected}
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="memory is read from /proc")
+def test_what_was_read_does_not_stay_in_memory(tmp_path):
+    def resident():
+        return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    big = Image(resize=512)
+    cache, _ = prepare(dataset_of({f"{i}.png": png(i % 4) for i in range(128)}), big, tmp_path)
+    cache.read([0, 1])
+    before = resident()
+    for row in range(128):
+        cache.read([row])
+    assert np.prod(cache.shape) == 96 * 2**20
+    assert resident() - before < 16 * 2**20
