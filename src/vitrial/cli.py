@@ -71,14 +71,21 @@ def run(
 
 
 @app.command()
-def prepare(protocol: ProtocolName, root: Root = None, cache: Cache = None) -> None:
+def prepare(
+    protocol: ProtocolName,
+    root: Root = None,
+    cache: Cache = None,
+    problems: Annotated[
+        Path | None, typer.Option(help="A CSV for the whole list of problems and notes.")
+    ] = None,
+) -> None:
     """Check a data set and decode it into the pixel cache, before any training."""
-    with sentences():
+    with sentences(problems):
         from vitrial.data.checks import report_problems
         from vitrial.study.execute import prepare_datasets
 
         for name, data in prepare_datasets(_load(protocol, root), cache).items():
-            report_problems(data.problems, out_console)
+            report_problems(data.problems, out_console, problems)
             counts = data.manifest["split"].value_counts()
             out_console.print(
                 f"{name}: {data.name}, {len(data.manifest)} images of "
@@ -116,17 +123,13 @@ def tune(
 def status(study: StudyFolder) -> None:
     """Show which runs are done, running, failed and left."""
     with sentences():
-        from vitrial.study.progress import status_table
+        from vitrial.study.progress import status_table, strangers_sentence
         from vitrial.study.study import load_study
 
         loaded = load_study(study)
         out_console.print(status_table(loaded.status()))
         if strangers := loaded.strangers():
-            out_console.print(
-                f"{len(strangers)} run folders belong to a former protocol, data set or version "
-                "and are not used.",
-                highlight=False,
-            )
+            out_console.print(strangers_sentence(strangers), highlight=False)
 
 
 @app.command()
@@ -188,8 +191,12 @@ def protocol_check(protocol: ProtocolName) -> None:
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
-    """Turn what goes wrong for the user into sentences on standard error, and exit 1."""
+def sentences(problems: Path | None = None) -> Iterator[None]:
+    """Turn what goes wrong for the user into sentences on standard error, and exit 1.
+
+    Args:
+        problems: A CSV for the whole list of what is wrong with a data set.
+    """
     from vitrial.errors import DataError, VitrialError
 
     try:
@@ -197,16 +204,20 @@ def sentences() -> Iterator[None]:
     except DataError as error:
         from vitrial.data.checks import report_problems
 
-        report_problems(error.problems, err_console)
-        err_console.print(f"[red]Error:[/] {error}", soft_wrap=True, highlight=False)
+        report_problems(error.problems, err_console, problems)
+        _print_error(str(error))
         sys.exit(1)
     except VitrialError as error:
-        err_console.print("[red]Error:[/] ", end="")
-        err_console.print(str(error), soft_wrap=True, highlight=False, markup=False)
+        _print_error(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
         err_console.print("Interrupted; the same command goes on from here.")
         sys.exit(130)
+
+
+def _print_error(sentence: str) -> None:
+    err_console.print("[red]Error:[/] ", end="")
+    err_console.print(sentence, soft_wrap=True, highlight=False, markup=False)
 
 
 def _load(protocol: str, root: Path | None) -> Protocol:

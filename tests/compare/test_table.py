@@ -46,9 +46,14 @@ def test_median_and_sample_deviation_come_from_predictions(scores):
     assert row["knn"] == 1
 
 
-def test_arms_keep_the_protocols_order():
-    scores = run_scores([run_of("vit", 1, 8), run_of("cnn", 1, 9)])
-    assert arm_table(scores, "accuracy")["backbone"].tolist() == ["vit", "cnn"]
+def test_rows_are_by_initialisation_then_backbone_in_the_protocols_order():
+    runs = []
+    for backbone, start in (("vit", "b"), ("vit", "a"), ("cnn", "b"), ("cnn", "a")):
+        identity, predictions, cost = run_of(backbone, 1, 8)
+        runs.append(({**identity, "initialisation": start}, predictions, cost))
+    table = arm_table(run_scores(runs), "accuracy")
+    rows = table[["initialisation", "backbone"]].to_numpy().tolist()
+    assert rows == [["b", "vit"], ["b", "cnn"], ["a", "vit"], ["a", "cnn"]]
 
 
 def test_a_single_repetition_has_no_deviation():

@@ -75,6 +75,7 @@ def test_killed_and_continued(moment, uninterrupted, small_protocol, tmp_path, p
     study = run(load_protocol(small_protocol), tmp_path / "study", cache=pixel_caches)
     assert len(study.runs()) == 3
     assert_same_bits(study, uninterrupted)
+    assert not list(study.path.rglob(".partial-*")), "half-written files were left behind"
     metrics = study.metrics().drop(columns="seconds")
     pd.testing.assert_frame_equal(
         metrics, uninterrupted.metrics().drop(columns="seconds"), check_exact=True

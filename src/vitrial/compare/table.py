@@ -27,14 +27,16 @@ def arm_table(scores: pd.DataFrame, endpoint: str) -> pd.DataFrame:
         endpoint: The protocol's.
 
     Returns:
-        A row an arm in the protocol's order: `initialisation`, `backbone`, `median`, `std` (of the
-        sample; missing for a single repetition), `lowest`, `highest` and `repetitions` of the
-        endpoint, `knn` (median balanced accuracy of nearest neighbours), `calibration_error`
-        (median), `parameters`, `minutes` (median of a run's training) and `images_per_second`.
+        A row an arm, by initialisation and then backbone as in the paper, both in the protocol's
+        order. Columns `initialisation`, `backbone`; `median`, `std` (of the sample; missing for a
+        single repetition), `lowest`, `highest` and `repetitions` of the endpoint; `knn` (median
+        balanced accuracy of nearest neighbours), `calibration_error` (median), `parameters`,
+        `minutes` (median of a run's training) and `images_per_second` (likewise).
     """
     test = scores[scores["split"] == "test"]
+    order = {name: i for i, name in enumerate(dict.fromkeys(test["initialisation"]))}
     arms = test.groupby(["initialisation", "backbone"], sort=False)
-    return arms.agg(
+    table = arms.agg(
         median=(endpoint, "median"),
         std=(endpoint, "std"),
         lowest=(endpoint, "min"),
@@ -46,6 +48,9 @@ def arm_table(scores: pd.DataFrame, endpoint: str) -> pd.DataFrame:
         minutes=("training_seconds", lambda seconds: seconds.median() / 60),
         images_per_second=("images_per_second", "median"),
     ).reset_index()
+    return table.sort_values(
+        "initialisation", key=lambda names: names.map(order), kind="stable", ignore_index=True
+    )
 
 
 def chance(endpoint: str, classes: int) -> float | None:

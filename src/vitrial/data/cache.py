@@ -36,8 +36,8 @@ COLUMNS = ("image", "sha256", "width", "height", "mode")
 class PixelCache:
     """Decoded images on disk.
 
-    Holds no open file and no mapping, so that it may be pickled, and used after a fork and from
-    several threads; what it reads does not stay in the process's memory.
+    The file is memory-mapped while a batch is read. No open file and no mapping is held, so that a
+    cache may be pickled, and used after a fork and from several threads.
 
     Args:
         path: The cache's folder.
@@ -60,10 +60,10 @@ class PixelCache:
             with self._pixels.open("rb") as file:
                 np.lib.format.read_magic(file)
                 shape, _, _ = np.lib.format.read_array_header_1_0(file)
-                self._start = file.tell()
+                start = file.tell()
             n, height, width, channels = shape
             self.shape = (n, height, width, channels)
-            whole = self._start + int(np.prod(shape)) == self._pixels.stat().st_size
+            whole = start + int(np.prod(shape)) == self._pixels.stat().st_size
             self.index = pd.read_parquet(path / "index.parquet")
         except (OSError, ValueError) as error:
             raise VitrialError(f"The pixel cache {path} is damaged: remove it.") from error
@@ -80,15 +80,12 @@ class PixelCache:
             IndexError: A row is not in the cache.
         """
         rows = np.asarray(rows, dtype=np.int64)
-        images = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
         if len(rows) and not 0 <= rows.min() <= rows.max() < self.shape[0]:
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {self.shape[0]} images")
-        with self._pixels.open("rb", buffering=0) as file:
-            for image, row in zip(images, rows.tolist(), strict=True):
-                file.seek(self._start + row * image.nbytes)
-                if file.readinto(image.data) != image.nbytes:
-                    raise VitrialError(f"The pixel cache {self.path} is not whole: remove it.")
-        return images
+        # Mapped for this call alone: pages of a mapping that stays count as this process's memory,
+        # until the whole file does. They remain in the system's cache all the same.
+        images: np.ndarray = np.load(self._pixels, mmap_mode="r")[rows]
+        return np.asarray(images)
 
 
 def prepare(

@@ -20,8 +20,8 @@ from vitrial.data.manifest import FEWEST_GROUPS, Dataset
 from vitrial.errors import DataError, Problem
 from vitrial.protocol import Image
 
-SHOWN, SHOWN_ALIKE = 200, 20
-"""Rows of the printed table, in all and with the same text."""
+SHOWN, SHOWN_ALIKE, NOTES_ALIKE = 200, 20, 3
+"""Rows of the printed table: in all, problems with the same text, notes with the same text."""
 
 
 def usable(
@@ -82,7 +82,7 @@ def report_problems(problems: list[Problem], console: Console, path: Path | None
         path: A CSV file for the whole list, which the table may shorten.
     """
     if path is not None:
-        _write_problems(problems, path)
+        write_problems(problems, path)
     if not problems:
         return
     table = Table("", "where", "what", "what to do", title="Problems with the data")
@@ -93,6 +93,8 @@ def report_problems(problems: list[Problem], console: Console, path: Path | None
     console.print(table)
     if len(rows) > SHOWN:
         console.print(f"and {len(rows) - SHOWN} more rows of {len(problems)} problems and notes")
+    if path is None and len(rows) < len(problems):
+        console.print("The whole list: vitrial prepare PROTOCOL --problems FILE.csv")
 
 
 def _thin_classes(manifest: pd.DataFrame, classes: list[str]) -> dict[str, Problem]:
@@ -118,15 +120,15 @@ def _shortened(problems: list[Problem]) -> list[tuple[str, str, str, str]]:
     rows = []
     for _, group in groupby(sorted(problems, key=kind), kind):
         alike = list(group)
-        rows += [
-            ("problem" if p.fatal else "note", p.where, p.what, p.mend) for p in alike[:SHOWN_ALIKE]
-        ]
-        if len(alike) > SHOWN_ALIKE:
-            rows.append(("", f"and {len(alike) - SHOWN_ALIKE} more", alike[0].what, alike[0].mend))
+        kinds, shown = ("problem", SHOWN_ALIKE) if alike[0].fatal else ("note", NOTES_ALIKE)
+        rows += [(kinds, p.where, p.what, p.mend) for p in alike[:shown]]
+        if len(alike) > shown:
+            rows.append(("", f"and {len(alike) - shown} more", alike[0].what, alike[0].mend))
     return rows
 
 
-def _write_problems(problems: list[Problem], path: Path) -> None:
+def write_problems(problems: list[Problem], path: Path) -> None:
+    """Write all problems and notes as CSV, with cells that a spreadsheet would calculate quoted."""
     with (
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,

@@ -127,15 +127,13 @@ def _windowed(picture: Pillow.Image, image: Image) -> tuple[np.ndarray, list[Not
         raise DecodeError("has values that are not finite numbers", "replace these values")
     low, high = image.window
     levels = np.clip((values - low) / (high - low), 0, 1).astype(np.float32) * 255
-    notes = []
+    what = f"has more than 8 bits; {low:g} to {high:g} became 0 to 255"
     if np.ptp(levels) < FEW_LEVELS:
-        notes.append(
-            (
-                f"spans {np.ptp(levels) + 1:.0f} of 256 gray levels with the window "
-                f"{low:g} to {high:g}: its values go from {values.min():g} to {values.max():g}",
-                "set `image.window` to the range of the data set's values",
-            )
+        what = (
+            f"spans {np.ptp(levels) + 1:.0f} of 256 gray levels with the window "
+            f"{low:g} to {high:g}: its values go from {values.min():g} to {values.max():g}"
         )
+    notes = [(what, "set `image.window` to the range of the data set's values")]
     side = (image.resize, image.resize)
     small = Pillow.fromarray(levels).resize(side, Pillow.Resampling.BILINEAR)
     return np.rint(np.asarray(small)).clip(0, 255).astype(np.uint8), notes

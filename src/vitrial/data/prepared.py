@@ -11,6 +11,7 @@ import pandas as pd
 from vitrial.data.batches import CachedImages
 from vitrial.data.cache import PixelCache
 from vitrial.data.checks import usable
+from vitrial.data.duplicates import join_groups
 from vitrial.data.sources import load_dataset
 from vitrial.data.split import split_hash, split_manifest
 from vitrial.errors import Problem
@@ -68,11 +69,13 @@ def prepare_data(data: Data, split: Split, image: Image, cache_root: Path | None
         DataError: Something in the data set is wrong, with everything that is.
     """
     dataset, cache, problems = usable(load_dataset(data), image, cache_root, data.on_problem)
-    manifest = dataset.manifest.assign(split=split_manifest(dataset.manifest, split))
+    groups, copies = join_groups(dataset.manifest)
+    manifest = dataset.manifest.assign(group=groups)
+    manifest["split"] = split_manifest(manifest, split)
     manifest["target"] = manifest["label"].map(dataset.classes.index).astype(np.int64)
     training = manifest.loc[manifest["split"] == "train", "row"].to_numpy()
     mean, std = pixel_statistics(cache, training)
-    return Prepared(dataset.name, manifest, dataset.classes, cache, mean, std, problems)
+    return Prepared(dataset.name, manifest, dataset.classes, cache, mean, std, problems + copies)
 
 
 def pixel_statistics(

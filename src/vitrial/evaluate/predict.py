@@ -53,11 +53,14 @@ class CentralView:
         return normalised
 
 
-def features_of(model: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A timm model's pooled features (n, features), just before the classifier."""
+def logits_and_features(model: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A timm model's logits (n, classes), and behind them its pooled features just before.
+
+    Together (n, classes + features), for one pass gives both.
+    """
 
     def forward(images: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = model.forward_head(model.forward_features(images), pre_logits=True)
-        return features
+        maps = model.forward_features(images)
+        return torch.cat([model.forward_head(maps), model.forward_head(maps, pre_logits=True)], 1)
 
     return forward

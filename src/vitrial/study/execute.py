@@ -13,7 +13,7 @@ from vitrial.data.prepared import Prepared, prepare_data
 from vitrial.errors import VitrialError
 from vitrial.protocol import Protocol
 from vitrial.study.plan import Stage, plan, sources_used
-from vitrial.study.progress import StudyProgress
+from vitrial.study.progress import StudyProgress, strangers_sentence
 from vitrial.study.run import run_stage
 from vitrial.study.store import RunFolder
 from vitrial.study.study import Study
@@ -48,7 +48,10 @@ def run(
     stages = plan(protocol, {name: data.fingerprint() for name, data in datasets.items()})
     study = Study.write(root, protocol, datasets["data"], stages)
     workers = default_workers() if workers is None else workers
-    with StudyProgress(stages, protocol.endpoint, console or Console(stderr=True)) as progress:
+    console = console or Console(stderr=True)
+    if strangers := study.strangers():
+        console.print(strangers_sentence(strangers), highlight=False)
+    with StudyProgress(stages, protocol.endpoint, console) as progress:
         for stage in stages:
             carry_out(stage, protocol, datasets[stage.dataset], root, workers, progress)
     return study

@@ -28,6 +28,15 @@ def status_table(status: pd.DataFrame) -> Table:
     return table
 
 
+def strangers_sentence(strangers: list[str]) -> str:
+    """What `Study.strangers` means."""
+    n = len(strangers)
+    return (
+        f"{n} run folder{'s' * (n > 1)} here belong{'s' * (n == 1)} to another protocol, data "
+        "set or version of the program: kept, but not used."
+    )
+
+
 class StudyProgress:
     """A bar over the stages with the present epoch, and a line for each stage that ends.
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
-from vitrial.evaluate.predict import CentralView, features_of, predict
+from vitrial.evaluate.predict import CentralView, logits_and_features, predict
 from vitrial.models.backbone import build_backbone
 from vitrial.models.initialisation import imagenet_weights, load_imagenet, load_trained
 from vitrial.protocol import Protocol
@@ -110,18 +110,19 @@ def predictions(model: nn.Module, training: Training, fabric: Fabric) -> pd.Data
     view = CentralView(training.augment.crop, training.mean, training.std, fabric.device)
     model = model.to(fabric.device).eval()
 
-    def outputs(forward: Callable[[torch.Tensor], torch.Tensor], split: str) -> np.ndarray:
+    def outputs(split: str) -> tuple[np.ndarray, np.ndarray]:
         batch_size, workers = training.recipe.batch_size, training.workers
-        images = data.images_of(split)
-        return predict(forward, images, view, fabric.autocast, batch_size, workers)
+        images, forward = data.images_of(split), logits_and_features(model)
+        both = predict(forward, images, view, fabric.autocast, batch_size, workers)
+        return both[:, : len(data.classes)], both[:, len(data.classes) :]
 
-    features = features_of(model)
-    neighbours, classes = outputs(features, "train"), data.images_of("train").targets
+    _, neighbours = outputs("train")
+    neighbour_classes = data.images_of("train").targets
     tables = []
     for split in ("val", "test"):
-        logits = outputs(model, split)
+        logits, features = outputs(split)
         table = data.rows_of(split)[["image", "label", "group", "split", "target"]]
-        table = table.assign(knn=knn_predict(neighbours, classes, outputs(features, split)))
+        table = table.assign(knn=knn_predict(neighbours, neighbour_classes, features))
         tables.append(table.assign(**{f"logit_{c}": logits[:, c] for c in range(logits.shape[1])}))
     return pd.concat(tables, ignore_index=True)
 

@@ -6,7 +6,6 @@ checkpoint and the metrics so far; beside the result, the predictions and the be
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
-from vitrial.atomic import replacing, write_json, write_text
+from vitrial.atomic import PARTIAL, replacing, write_json, write_text
 from vitrial.train.checkpoint import History
 
 Status = Literal["done", "running", "failed", "left"]
@@ -44,16 +44,22 @@ class RunFolder:
     def claim(self) -> Iterator[bool]:
         """Hold the folder for this process; gives False if another process holds it.
 
-        The system frees the lock when a process dies, however it dies.
+        The system frees the lock when a process dies, however it dies; half-written files that it
+        left behind are removed.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+        lock = self._lock
+        try:
+            lock.acquire(timeout=1)  # whoever asks for the status holds it for an instant
+        except Timeout:
+            yield False
+            return
+        try:
+            for leftover in self.path.glob(f"{PARTIAL}*"):
+                leftover.unlink()
+            yield True
+        finally:
+            lock.release()
 
     def begin(self, identity: dict[str, Any]) -> None:
         """Write what the stage is, before anything is computed."""
@@ -95,13 +101,15 @@ class RunFolder:
         """Why the stage ended early."""
         return str(json.loads((self.path / "failure.json").read_text())["sentence"])
 
+    @property
+    def _lock(self) -> FileLock:
+        return FileLock(self.path / "lock")
+
     def _is_locked(self) -> bool:
-        path = self.path / "lock"
-        if not path.exists():
+        if not (self.path / "lock").exists():
             return False
-        with path.open() as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        try:
+            with self._lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True

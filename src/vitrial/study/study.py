@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import pandas as pd
 from vitrial.atomic import replacing, write_json
 from vitrial.compare.scores import run_scores
 from vitrial.compare.table import arm_table, caption
+from vitrial.data.checks import write_problems
 from vitrial.data.prepared import Prepared
-from vitrial.errors import Problem, VitrialError
+from vitrial.errors import VitrialError
 from vitrial.protocol import Protocol
 from vitrial.protocol_file import load_protocol, write_protocol
 from vitrial.study.plan import Stage, code_version
@@ -43,10 +44,7 @@ class Study:
         write_protocol(protocol, path / "protocol.yaml")
         with replacing(path / "manifest.parquet") as temporary:
             data.manifest.to_parquet(temporary, index=False)
-        with replacing(path / "problems.csv") as temporary:
-            pd.DataFrame(data.problems, columns=[f.name for f in fields(Problem)]).to_csv(
-                temporary, index=False
-            )
+        write_problems(data.problems, path / "problems.csv")
         facts = {
             "protocol": protocol.hash(),
             "code": code_version(),

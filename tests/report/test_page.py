@@ -1,0 +1,66 @@
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from vitrial.data.prepared import prepare_data
+from vitrial.protocol import Arm, PhantomData, Protocol
+from vitrial.report.page import write_report
+from vitrial.study.plan import plan
+from vitrial.study.store import RunFolder
+from vitrial.study.study import Study
+
+
+@pytest.fixture
+def study(tmp_path, pixel_caches):
+    """A study with one failed run and hostile names, without training."""
+    protocol = Protocol(
+        name="hostile",
+        description="<script>alert('description')</script>",
+        data=PhantomData(source="phantom", patients=40, size=32),
+        image={"resize": 32},
+        augment={"crop": 32},
+        arms=[Arm(backbone="resnet10t")],
+        endpoint="balanced_accuracy",
+        repetitions=2,
+    )
+    data = prepare_data(protocol.data, protocol.split, protocol.image, pixel_caches)
+    data = replace(data, name="<b>data</b>")
+    stages = plan(protocol, {"data": data.fingerprint()})
+    study = Study.write(tmp_path / "study", protocol, data, stages)
+    folder = RunFolder(study.path / stages[0].folder)
+    with folder.claim():
+        folder.fail("<img src=x onerror=alert(1)>")
+    folder.write_metrics([{"epoch": 1, "train_loss": 1.4, "score": 0.3}])
+    return study
+
+
+def test_an_unfinished_study_has_a_page_that_says_so_and_runs_no_script(study):
+    page = write_report(study).read_text(encoding="utf-8")
+    assert "0 of 2 runs are done" in page
+    assert "&lt;img src=x" in page
+    assert "<script" not in page
+    assert "<b>data</b>" not in page
+    assert "<img src=x" not in page
+    assert "data:image/svg+xml;base64," in page
+
+
+def test_the_page_is_self_contained(study):
+    page = write_report(study).read_text(encoding="utf-8")
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_status_and_strangers(study):
+    status = study.status()
+    assert status["status"].tolist() == ["failed", "left"]
+    assert study.strangers() == []
+    (study.path / "runs" / "resnet10t-random-1-000000000000").mkdir()
+    assert study.strangers() == ["runs/resnet10t-random-1-000000000000"]
+
+
+def test_counts_add_up(study):
+    manifest = pd.read_parquet(study.path / "manifest.parquet")
+    page = write_report(study).read_text(encoding="utf-8")
+    for split, n in manifest["split"].value_counts().items():
+        assert f"<td>{n}</td>" in page, split

@@ -1,0 +1,118 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vitrial.data.prepared import prepare_data
+from vitrial.errors import VitrialError
+from vitrial.models.backbone import build_backbone
+from vitrial.protocol import Augment, Image, PhantomData, Plateau, Recipe, Split
+from vitrial.train.fit import BEST, CHECKPOINT, Training, fit, launch, train_step
+
+AUGMENT = Augment(crop=32)
+
+
+@pytest.fixture(scope="module")
+def data(pixel_caches):
+    phantoms = PhantomData(source="phantom", task="mammogram", patients=40, size=40)
+    return prepare_data(phantoms, Split(), Image(resize=40, channels=1), pixel_caches)
+
+
+def training_on(data, **recipe):
+    recipe = Recipe(**{"warmup_steps": 2, "batch_size": 16, "epochs": 2, **recipe})
+    return Training(data, recipe, AUGMENT, "roc_auc", data.mean, data.std, seed=7)
+
+
+def model_for(data):
+    torch.manual_seed(0)
+    return build_backbone("resnet10t", len(data.classes), 1, AUGMENT.crop)
+
+
+def run(data, folder, **recipe):
+    training = training_on(data, **recipe)
+    model = model_for(data)
+    return model, fit(model, training, folder, launch(training.recipe))
+
+
+def test_history_says_all_and_checkpoint_holds_it(data, tmp_path):
+    _, history = run(data, tmp_path)
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert history[-1]["steps"] == 2 * -(-len(data.rows_of("train")) // 16)
+    assert history[0]["score"] == history[0]["val_roc_auc"]
+    assert json.loads(json.dumps(history)) == history
+    checkpoint = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    assert checkpoint["history"] == history
+
+
+def test_a_longer_training_goes_on_from_a_shorter_one(data, tmp_path):
+    run(data, tmp_path / "parts", epochs=1)
+    _, parts = run(data, tmp_path / "parts", epochs=2)
+    _, whole = run(data, tmp_path / "whole", epochs=2)
+    for part, other in zip(parts, whole, strict=True):
+        assert {**part, "seconds": 0} == {**other, "seconds": 0}
+
+
+def test_best_weights_are_those_of_the_best_epoch_even_below_zero(data, tmp_path, monkeypatch):
+    scores = iter([-0.5, -0.2, -0.3])
+    monkeypatch.setattr(
+        "vitrial.train.fit.all_metrics", lambda targets, logits: {"roc_auc": next(scores)}
+    )
+    saved = []
+    monkeypatch.setattr("vitrial.train.fit.save_weights", lambda path, model: saved.append(path))
+    run(data, tmp_path, epochs=3)
+    assert saved == [tmp_path / BEST] * 2
+
+
+def test_a_rate_that_explodes_ends_with_a_sentence_and_keeps_the_last_checkpoint(data, tmp_path):
+    run(data, tmp_path, epochs=1)
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    poisoned = replace(training_on(data), mean=(float("nan"),))
+    fabric = launch(poisoned.recipe)
+    with pytest.raises(VitrialError, match=r"no longer finite at batch 1 of epoch 2.*base_lr"):
+        fit(model_for(data), poisoned, tmp_path, fabric)
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+
+
+def test_training_ends_when_the_score_has_saturated_at_the_final_rate(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("vitrial.train.fit.all_metrics", lambda targets, logits: {"roc_auc": 0.5})
+    plateau = Plateau(patience=1, final_lr=1e-4)
+    _, history = run(data, tmp_path, epochs=50, base_lr=1e-3, warmup_steps=0, plateau=plateau)
+    assert len(history) == 5
+    assert [row["lr"] for row in history] == pytest.approx([1e-3] * 3 + [1e-4] * 2)
+
+
+def test_class_weights_make_every_class_count_equally(data):
+    from vitrial.train.fit import _class_weights
+
+    targets = np.repeat([0, 1], [30, 10])
+    weights = _class_weights(targets, 2, Recipe(class_weights="balanced"))
+    assert (weights * torch.tensor([30, 10])).tolist() == pytest.approx([20, 20])
+    assert _class_weights(targets, 2, Recipe()) is None
+
+
+def test_gradients_are_clipped_to_the_norm(data):
+    recipe = Recipe(precision="fp32", base_lr=1.0, weight_decay=0.0)
+    fabric = launch(recipe)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    before = [p.detach().clone() for p in model.parameters()]
+    network, optimizer = fabric.setup(model, torch.optim.SGD(model.parameters(), lr=1.0))
+    inputs, targets = torch.full((8, 1, 2, 2), 100.0), torch.zeros(8, dtype=torch.long)
+    train_step(network, optimizer, inputs, targets, None, 0.5, fabric)
+    change = torch.cat([(p - b).flatten() for p, b in zip(model.parameters(), before, strict=True)])
+    assert change.norm().item() == pytest.approx(0.5, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_network_learns_the_phantoms(pixel_caches, tmp_path):
+    phantoms = PhantomData(source="phantom", task="fundus", patients=150, size=64)
+    data = prepare_data(phantoms, Split(), Image(resize=64), pixel_caches)
+    recipe = Recipe(base_lr=1e-3, warmup_steps=5, batch_size=16, epochs=6)
+    augment = Augment(crop=56, scale=(0.8, 1.0))
+    training = Training(data, recipe, augment, "quadratic_kappa", data.mean, data.std, seed=0)
+    torch.manual_seed(0)
+    model = build_backbone("resnet10t", 5, 3, 56)
+    history = fit(model, training, tmp_path, launch(recipe))
+    assert max(row["score"] for row in history) > 0.4
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
