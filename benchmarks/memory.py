@@ -53,7 +53,8 @@ def main(
     data: Data = PhantomData(source="phantom", patients=60 if quick else 400, size=64)
     if root is not None:
         data = Ham10000Data(source="ham10000", root=root, limit=200 if quick else 1500)
-    caches, peaks = [], []
+    caches: list[float] = []
+    peaks: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         for side in SIDES:
             for measure, figures in ((cache_megabytes, caches), (peak_megabytes, peaks)):

@@ -137,7 +137,9 @@ def test_sixteen_bits_are_windowed_before_they_are_rounded(form):
     values = np.rint(1000 + 200 * GRADIENT).astype(np.uint16)
     image = Image(resize=16, channels=1, window=(1000, 1200))
     decoded = decode(encode(values, form), image)
-    assert decoded.notes == []
+    (note, _), *others = decoded.notes
+    assert others == []
+    assert note == "has more than 8 bits; 1000 to 1200 became 0 to 255"
     # 200 values, spread over all of 0 to 255; first rounded to 8 bits they would all be alike.
     assert decoded.pixels.min() < 10
     assert decoded.pixels.max() > 245

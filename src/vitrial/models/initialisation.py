@@ -41,15 +41,22 @@ def _weights_folder() -> Path:
 
 
 def _download(backbone: str, hub: str, local: Path) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
+    file = "model.safetensors"
     try:
-        return Path(hf_hub_download(hub, "model.safetensors", etag_timeout=5))
-    except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        return Path(hf_hub_download(hub, file, local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        # Asked once and briefly: the download itself would retry for half a minute.
+        get_hf_file_metadata(hf_hub_url(hub, file), timeout=5)
+        return Path(hf_hub_download(hub, file))
+    except Exception as error:  # no network, a proxy's refusal, a hub that is down
         raise VitrialError(
             f"The ImageNet weights of {backbone} could not be downloaded: on a machine with "
-            f"network, fetch model.safetensors from https://huggingface.co/{hub} and put it "
+            f"network, fetch {file} from https://huggingface.co/{hub} and put it "
             f"at {local}, or name a file of your own with `weights` in the arm."
         ) from error
 
