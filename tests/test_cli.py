@@ -86,6 +86,22 @@ def test_an_arm_that_fails_leaves_the_others_and_says_why(tmp_path, small_protoc
 
 
 @pytest.mark.slow
+def test_tuning_goes_on_when_an_arm_fails_at_every_rate(tmp_path, pixel_caches, small_protocol):
+    text = small_protocol.read_text()
+    start = text.index("arms:")
+    arms = (
+        "arms:\n  - {backbone: resnet10t}\n  - {backbone: resnet18, initialisation: imagenet, "
+        "weights: nowhere.safetensors}\n"
+    )
+    small_protocol.write_text(text[:start] + arms + text[text.index("recipe:") :])
+    arguments = ("--rate", "1e-3", "--out", tmp_path / "s", "--cache", pixel_caches)
+    result = invoke("tune", small_protocol, *arguments)
+    assert result.exit_code == 0, result.output
+    assert "failed" in result.output
+    assert invoke("protocol", "check", tmp_path / "s" / "tuned.yaml").exit_code == 0
+
+
+@pytest.mark.slow
 def test_tuning_picks_the_best_rate_of_each_arm(small_protocol, tmp_path, pixel_caches):
     out = tmp_path / "study"
     arguments = ("--rate", "1e-5", "--rate", "1e-3", "--out", out, "--cache", pixel_caches)

@@ -332,7 +332,9 @@ recipes = st.fixed_dictionaries(
             "arms": arms,
             "recipe": recipes,
             "augment": st.sampled_from([{}, {"jitter": None}, {"jitter": {"p": 1}}]),
-            "sources": st.dictionaries(texts, data, max_size=2),
+            "sources": st.dictionaries(
+                st.from_regex(r"[a-c][0-9._-]{0,3}", fullmatch=True), data, max_size=2
+            ),
             "endpoint": st.just("roc_auc"),
         }
     )

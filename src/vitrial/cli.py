@@ -84,8 +84,10 @@ def prepare(
         from vitrial.data.checks import report_problems
         from vitrial.study.execute import prepare_datasets
 
-        for name, data in prepare_datasets(_load(protocol, root), cache).items():
-            report_problems(data.problems, out_console, problems)
+        datasets = prepare_datasets(_load(protocol, root), cache)
+        found = [problem for data in datasets.values() for problem in data.problems]
+        report_problems(found, out_console, problems)
+        for name, data in datasets.items():
             counts = data.manifest["split"].value_counts()
             out_console.print(
                 f"{name}: {data.name}, {len(data.manifest)} images of "
@@ -209,6 +211,9 @@ def sentences(problems: Path | None = None) -> Iterator[None]:
         sys.exit(1)
     except VitrialError as error:
         _print_error(str(error))
+        sys.exit(1)
+    except OSError as error:
+        _print_error(f"{error.filename or 'a file'}: {error.strerror or error}.")
         sys.exit(1)
     except KeyboardInterrupt:
         err_console.print("Interrupted; the same command goes on from here.")

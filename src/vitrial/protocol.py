@@ -292,6 +292,12 @@ class Arm(Section):
         """`backbone / initialisation`, as it stands in tables."""
         return f"{self.backbone} / {self.initialisation}"
 
+    @property
+    def source(self) -> str | None:
+        """The entry of `sources` that `transfer:NAME` names; None for other initialisations."""
+        kind, _, name = self.initialisation.partition(":")
+        return name if kind == "transfer" else None
+
     @field_validator("backbone")
     @classmethod
     def _known_backbone(cls, backbone: str) -> str:

@@ -55,6 +55,9 @@ def _data_clashes(data: Data, at: Location) -> Iterator[Clash]:
 
 def _source_clashes(protocol: Protocol) -> Iterator[Clash]:
     for name, data in protocol.sources.items():
+        if name == "data" or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            sentence = f"'{name}' cannot name a source: use letters, digits, . _ - and not `data`"
+            yield Clash(sentence, (("sources", name),))
         yield from _data_clashes(data, ("sources", name))
 
 

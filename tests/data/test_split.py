@@ -82,6 +82,12 @@ def test_a_given_split_is_respected_and_completed():
     assert (parts == "val").sum() == 20
 
 
+def test_without_training_images_there_is_a_sentence():
+    manifest = manifest_of(["a", "b"] * 5, list("abcdefghij"), split=["test"] * 10)
+    with pytest.raises(DataError, match="cannot be drawn from train"):
+        split_manifest(manifest, Split())
+
+
 def test_ungrouped_split_may_divide_a_group():
     manifest = manifest_of(["a", "b"] * 50, ["same"] * 100)
     assert split_manifest(manifest, Split(grouped=False)).nunique() == 3

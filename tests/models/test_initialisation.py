@@ -3,7 +3,7 @@ import pickle
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone
@@ -80,6 +80,16 @@ def test_plain_pth_is_read(tmp_path):
 def test_another_architecture_is_refused(cnn_file):
     with pytest.raises(VitrialError, match=r"does not fit resnet18"):
         load_imagenet("resnet18", cnn_file, 7, 3, 64)
+
+
+def test_a_file_whose_names_match_nothing_is_refused(tmp_path, cnn_file):
+    save_file(contiguous(timm.create_model(VIT)), tmp_path / "vit.safetensors")
+    with pytest.raises(VitrialError, match=r"does not fit resnet10t: it has no"):
+        load_imagenet(CNN, tmp_path / "vit.safetensors", 7, 3, 64)
+    state = {f"backbone.{name}": value for name, value in load_file(cnn_file).items()}
+    save_file(state, tmp_path / "prefixed.safetensors")
+    with pytest.raises(VitrialError, match=r"does not fit resnet10t: it has no"):
+        load_imagenet(CNN, tmp_path / "prefixed.safetensors", 7, 3, 64)
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])

@@ -27,7 +27,7 @@ def study(tmp_path, pixel_caches):
     data = prepare_data(protocol.data, protocol.split, protocol.image, pixel_caches)
     data = replace(data, name="<b>data</b>")
     stages = plan(protocol, {"data": data.fingerprint()})
-    study = Study.write(tmp_path / "study", protocol, data, stages)
+    study = Study.write(tmp_path / "study", protocol, data, stages, [])
     folder = RunFolder(study.path / stages[0].folder)
     with folder.claim():
         folder.fail("<img src=x onerror=alert(1)>")

@@ -1,3 +1,5 @@
+import pytest
+
 from vitrial.protocol import Arm, Plateau, Protocol, Recipe
 from vitrial.study.plan import plan
 from vitrial.study.tune import tuning_stages
@@ -7,6 +9,7 @@ ARMS = [
     Arm(backbone="resnet10t", initialisation="transfer:other"),
     Arm(backbone="deit_tiny_patch16_224", initialisation="transfer:other"),
 ]
+ARMS_DATA = {"source": "phantom"}
 FINGERPRINTS = {"data": "d", "other": "o"}
 
 
@@ -89,3 +92,17 @@ def test_tuning_tries_every_rate_from_the_same_seed_and_shares_pretraining():
     tuned = [stage for stage in stages if stage.kind == "tune"]
     assert len(tuned) == 6
     assert len({stage.seed for stage in tuned}) == 3
+
+
+def test_a_source_named_like_an_initialisation_starts_nothing():
+    protocol = protocol_with(arms=[Arm(backbone="resnet10t")], sources={"random": ARMS_DATA})
+    assert all(stage.start is None for stage in plan(protocol, {"data": "d", "random": "r"}))
+
+
+@pytest.mark.parametrize("name", ["data", "..", "a/b"])
+def test_sources_have_safe_names_of_their_own(name):
+    with pytest.raises(ValueError, match="cannot name a source"):
+        protocol_with(
+            arms=[Arm(backbone="resnet10t", initialisation=f"transfer:{name}")],
+            sources={name: ARMS_DATA},
+        )

@@ -11,13 +11,15 @@ def test_life_of_a_run(tmp_path):
         assert folder.status == "running"
         with RunFolder(folder.path).claim() as second:
             assert not second
-        folder.begin({"stage": "x"})
+        folder.begin({"stage": "x", "machine": "cpu"})
     assert folder.status == "left"
     folder.fail("The loss is no longer finite.")
     assert folder.status == "failed"
     assert folder.failure() == "The loss is no longer finite."
-    folder.begin({"stage": "x"})
+    folder.begin({"stage": "x", "machine": "cpu"})
     assert folder.status == "left"
+    folder.begin({"stage": "x", "machine": "another"})
+    assert json.loads((folder.path / "run.json").read_text())["machines"] == ["cpu", "another"]
     (folder.path / "checkpoint.pt").touch()
     folder.finish({"epochs": 3})
     assert folder.status == "done"

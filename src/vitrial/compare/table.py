@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -19,24 +20,27 @@ WORDS = {
 }
 
 
-def arm_table(scores: pd.DataFrame, endpoint: str) -> pd.DataFrame:
+def arm_table(scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Summarise the test scores of each arm.
 
     Args:
         scores: Of `run_scores`.
         endpoint: The protocol's.
+        arms: Initialisation and backbone of each, in the protocol's order.
 
     Returns:
         A row an arm, by initialisation and then backbone as in the paper, both in the protocol's
-        order. Columns `initialisation`, `backbone`; `median`, `std` (of the sample; missing for a
-        single repetition), `lowest`, `highest` and `repetitions` of the endpoint; `knn` (median
-        balanced accuracy of nearest neighbours), `calibration_error` (median), `parameters`,
-        `minutes` (median of a run's training) and `images_per_second` (likewise).
+        order; an arm without a finished run has no figures. Columns `initialisation`, `backbone`;
+        `median`, `std` (of the sample; missing for a single repetition), `lowest`, `highest` and
+        `repetitions` of the endpoint; `knn` (median balanced accuracy of nearest neighbours),
+        `calibration_error` (median), `parameters`, `minutes` (median of a run's training) and
+        `images_per_second` (likewise, without validation).
     """
     test = scores[scores["split"] == "test"]
-    order = {name: i for i, name in enumerate(dict.fromkeys(test["initialisation"]))}
-    arms = test.groupby(["initialisation", "backbone"], sort=False)
-    table = arms.agg(
+    initialisations = list(dict.fromkeys(initialisation for initialisation, _ in arms))
+    rows = sorted(arms, key=lambda arm: initialisations.index(arm[0]))
+    by_arm = test.groupby(["initialisation", "backbone"], sort=False)
+    table = by_arm.agg(
         median=(endpoint, "median"),
         std=(endpoint, "std"),
         lowest=(endpoint, "min"),
@@ -47,10 +51,10 @@ def arm_table(scores: pd.DataFrame, endpoint: str) -> pd.DataFrame:
         parameters=("parameters", "first"),
         minutes=("training_seconds", lambda seconds: seconds.median() / 60),
         images_per_second=("images_per_second", "median"),
-    ).reset_index()
-    return table.sort_values(
-        "initialisation", key=lambda names: names.map(order), kind="stable", ignore_index=True
     )
+    index = pd.MultiIndex.from_tuples(rows, names=["initialisation", "backbone"])
+    table = table.reindex(index).reset_index()
+    return table.astype({"repetitions": "Int64"}).fillna({"repetitions": 0})
 
 
 def chance(endpoint: str, classes: int) -> float | None:
@@ -74,17 +78,21 @@ def in_words(table: pd.DataFrame, endpoint: str) -> pd.DataFrame:
             "Initialisation": table["initialisation"],
             "Backbone": table["backbone"],
             WORDS[endpoint]: [
-                f"{median:.3f}" + ("" if math.isnan(std) else f" ± {std:.3f}")
+                _figure(median, "{:.3f}") + ("" if math.isnan(std) else f" ± {std:.3f}")
                 for median, std in table[["median", "std"]].to_numpy(dtype=float)
             ],
             "Runs": table["repetitions"].astype(str),
-            "kNN": table["knn"].map("{:.3f}".format),
-            "Calibration error": table["calibration_error"].map("{:.3f}".format),
-            "Parameters": (table["parameters"] / 1e6).map("{:.1f} M".format),
-            "Minutes a run": table["minutes"].map("{:.1f}".format),
-            "Images/s": table["images_per_second"].map("{:.0f}".format),
+            "kNN": [_figure(value, "{:.3f}") for value in table["knn"]],
+            "Calibration error": [_figure(value, "{:.3f}") for value in table["calibration_error"]],
+            "Parameters": [_figure(value / 1e6, "{:.1f} M") for value in table["parameters"]],
+            "Minutes a run": [_figure(value, "{:.1f}") for value in table["minutes"]],
+            "Images/s": [_figure(value, "{:.0f}") for value in table["images_per_second"]],
         }
     )
+
+
+def _figure(value: float, pattern: str) -> str:
+    return "-" if math.isnan(value) else pattern.format(value)
 
 
 FORMS = ("terminal", "csv", "markdown", "latex")

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
+import PIL
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -111,7 +112,7 @@ def prepare(
     """
     root = (root or default_root()).resolve()
     names = dataset.manifest["image"].tolist()
-    preparation = [DECODING, image.model_dump(mode="json")]
+    preparation = [DECODING, PIL.__version__, image.model_dump(mode="json")]
     listing = root / "listings" / f"{_listing_key(preparation, names, dataset.reader)}.json"
     if found := _find(root, listing):
         return found

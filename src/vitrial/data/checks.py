@@ -16,6 +16,7 @@ from rich.text import Text
 
 from vitrial.atomic import replacing
 from vitrial.data.cache import PixelCache, prepare
+from vitrial.data.leakage import join_groups, straddling_groups
 from vitrial.data.manifest import FEWEST_GROUPS, Dataset
 from vitrial.errors import DataError, Problem
 from vitrial.protocol import Image
@@ -39,9 +40,10 @@ def usable(
         on_problem: Whether something that cannot be used stops everything or is left out.
 
     Returns:
-        The data set without images that cannot be used and classes with fewer than 3 groups, its
-        manifest with two more columns: `row` (in the cache) and `sha256` (of the file); the
-        cache; and every problem and note.
+        The data set without images that cannot be used, groups that straddle given splits and
+        classes with fewer than 3 groups; groups that share a file are joined. Its manifest has
+        two more columns: `row` (in the cache) and `sha256` (of the file). Then the cache, and
+        every problem and note.
 
     Raises:
         DataError: Something cannot be used and `on_problem` is `stop`, or less than 2 classes
@@ -52,6 +54,10 @@ def usable(
     manifest = dataset.manifest.merge(
         cache.index[["image", "sha256"]].assign(row=np.arange(len(cache.index))), on="image"
     )
+    manifest["group"], copies = join_groups(manifest)
+    leaks = straddling_groups(manifest)
+    problems += [*copies, *leaks.values()]
+    manifest = manifest[~manifest["group"].isin(leaks)]
     thin = _thin_classes(manifest, dataset.classes)
     problems += thin.values()
     fatal = sum(problem.fatal for problem in problems)

@@ -11,7 +11,6 @@ import pandas as pd
 from vitrial.data.batches import CachedImages
 from vitrial.data.cache import PixelCache
 from vitrial.data.checks import usable
-from vitrial.data.duplicates import join_groups
 from vitrial.data.sources import load_dataset
 from vitrial.data.split import split_hash, split_manifest
 from vitrial.errors import Problem
@@ -57,25 +56,40 @@ class Prepared:
         return split_hash(self.manifest["image"].tolist(), self.manifest["split"].tolist())
 
     def fingerprint(self) -> str:
-        """Changes with any pixel, label, group or split that a run could see."""
+        """Changes with any file, preparation, label, group or split that a run could see."""
         table = self.manifest[["image", "target", "group", "split", "row"]]
         return digest([self.cache.key, self.classes, sorted(map(list, table.to_numpy().tolist()))])
 
 
-def prepare_data(data: Data, split: Split, image: Image, cache_root: Path | None) -> Prepared:
+def prepare_data(
+    data: Data,
+    split: Split,
+    image: Image,
+    cache_root: Path | None,
+    held_out: frozenset[str] = frozenset(),
+) -> Prepared:
     """Load a data set, decode it into the pixel cache and divide it.
+
+    Args:
+        data: Which data set.
+        split: How it is divided.
+        image: How images are prepared.
+        cache_root: Where pixel caches lie.
+        held_out: SHA-256 of files that must not be used, such as another data set's test images.
 
     Raises:
         DataError: Something in the data set is wrong, with everything that is.
     """
     dataset, cache, problems = usable(load_dataset(data), image, cache_root, data.on_problem)
-    groups, copies = join_groups(dataset.manifest)
-    manifest = dataset.manifest.assign(group=groups)
-    manifest["split"] = split_manifest(manifest, split)
+    manifest = dataset.manifest[~dataset.manifest["sha256"].isin(held_out)]
+    if shared := len(dataset.manifest) - len(manifest):
+        what = f"has {shared} images of the trial's validation or test split: left out"
+        problems = [*problems, Problem(dataset.name, what, "nothing", fatal=False)]
+    manifest = manifest.assign(split=split_manifest(manifest, split))
     manifest["target"] = manifest["label"].map(dataset.classes.index).astype(np.int64)
     training = manifest.loc[manifest["split"] == "train", "row"].to_numpy()
     mean, std = pixel_statistics(cache, training)
-    return Prepared(dataset.name, manifest, dataset.classes, cache, mean, std, problems + copies)
+    return Prepared(dataset.name, manifest, dataset.classes, cache, mean, std, problems)
 
 
 def pixel_statistics(

@@ -36,6 +36,9 @@ def split_manifest(manifest: pd.DataFrame, split: Split) -> pd.Series:
     missing = [name for name in SPLITS if name == "train" or not (given == name).any()]
     if len(missing) > 1:
         pool = manifest[given == "train"]
+        if pool.empty:
+            problem = Problem("train", "has no image", "give the data set a training split")
+            raise DataError(f"{' and '.join(missing)} cannot be drawn from train.", [problem])
         groups = pool["group"] if split.grouped else pool["image"]
         shares = np.array([split.fractions[SPLITS.index(name)] for name in missing])
         assigned = assign_groups(

@@ -15,20 +15,38 @@ from vitrial.data.batches import CachedImages, evaluation_order, load
 
 
 def predict(
-    forward: Callable[[torch.Tensor], torch.Tensor],
+    model: Any,
     images: CachedImages,
     view: CentralView,
     autocast: Callable[[], AbstractContextManager[object]],
     batch_size: int,
     workers: int,
-) -> np.ndarray:
-    """Outputs float32 (n, outputs) of `forward` for the central view of each image, in order."""
-    outputs = []
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and features of the central view of each image, in order.
+
+    Pooling and head work in float32 whatever the precision of the rest, for scores that decide
+    must not be rounded to the 8 bits of a bfloat16.
+
+    Args:
+        model: timm's, in evaluation mode.
+        images: What to predict.
+        view: From pixels to the model's input.
+        autocast: Precision of the backbone.
+        batch_size: Images at a time.
+        workers: Processes that read batches ahead.
+
+    Returns:
+        float32 (n, classes), and the pooled features just before the head, float32 (n, features).
+    """
+    logits, features = [], []
     with torch.inference_mode():
         for batch, _ in load(images, evaluation_order(len(images), batch_size), workers):
             with autocast():
-                outputs.append(forward(view(batch)).float().cpu())
-    return torch.cat(outputs).numpy()
+                maps = model.forward_features(view(batch))
+            maps = maps.float()
+            logits.append(model.forward_head(maps).cpu())
+            features.append(model.forward_head(maps, pre_logits=True).cpu())
+    return torch.cat(logits).numpy(), torch.cat(features).numpy()
 
 
 class CentralView:
@@ -51,16 +69,3 @@ class CentralView:
         batch = central_batch(images.to(self.device, non_blocking=True), self.crop)
         normalised: torch.Tensor = normalize(batch, self.mean, self.std, inplace=True)
         return normalised
-
-
-def logits_and_features(model: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A timm model's logits (n, classes), and behind them its pooled features just before.
-
-    Together (n, classes + features), for one pass gives both.
-    """
-
-    def forward(images: torch.Tensor) -> torch.Tensor:
-        maps = model.forward_features(images)
-        return torch.cat([model.forward_head(maps), model.forward_head(maps, pre_logits=True)], 1)
-
-    return forward

@@ -11,8 +11,9 @@ from torch import nn
 def build_backbone(name: str, classes: int, channels: int, crop: int, **options: Any) -> nn.Module:
     """Create timm's model, randomly initialised as timm does it.
 
-    timm draws CNN convolutions from Kaiming's normal distribution (fan-out) and ViT weights from
-    a truncated normal of standard deviation 0.02. Pooling and head are the architecture's own.
+    That is Kaiming's normal distribution (fan-out) for the convolutions of ResNets and their kin,
+    a truncated normal of standard deviation 0.02 for ViTs, and for every other architecture what
+    its authors chose. Pooling and head are the architecture's own too.
 
     Args:
         name: timm's name, perhaps with a pretrained tag.

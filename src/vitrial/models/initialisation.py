@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from vitrial.data.cache import default_root
 from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone, pretrained_cfg
 
@@ -31,13 +32,14 @@ def imagenet_weights(backbone: str, given: Path | None) -> Path:
             f"timm has no ImageNet weights for {backbone}: choose another backbone, or name a "
             "local file with `weights`."
         )
-    name = f"{cfg.architecture}.{cfg.tag}.safetensors"
-    local = _weights_folder() / name
+    local = local_weights(backbone)
     return local if local.is_file() else _download(backbone, cfg.hf_hub_id, local)
 
 
-def _weights_folder() -> Path:
-    return Path(os.environ.get("VITRIAL_CACHE", "~/.cache/vitrial")).expanduser() / "weights"
+def local_weights(backbone: str) -> Path:
+    """Where a file of a backbone's ImageNet weights is looked for before the hub is asked."""
+    cfg = pretrained_cfg(backbone)
+    return default_root() / "weights" / f"{cfg.architecture}.{cfg.tag}.safetensors"
 
 
 def _download(backbone: str, hub: str, local: Path) -> Path:
@@ -71,8 +73,11 @@ def load_imagenet(
     Raises:
         VitrialError: The file is damaged, holds code, or belongs to another architecture.
     """
+    state = torch.get_rng_state()
+    untrained = build_backbone(backbone, classes, channels, crop)
+    torch.set_rng_state(state)
     try:
-        return build_backbone(
+        model = build_backbone(
             backbone,
             classes,
             channels,
@@ -94,6 +99,26 @@ def load_imagenet(
             f"{weights} does not fit {backbone}: {_first_line(error)} Name the file of this "
             "architecture."
         ) from error
+    _refuse_unloaded(model, untrained, backbone, weights)
+    return model
+
+
+def _refuse_unloaded(model: nn.Module, untrained: nn.Module, backbone: str, weights: Path) -> None:
+    """Refuse weights that timm passed over, as it does silently for a file of other names.
+
+    `untrained` was drawn from the same random state: what equals it was not in the file.
+    """
+    head, drawn = tuple(_head_names(model)), untrained.state_dict()
+    unloaded = [
+        name
+        for name, value in model.state_dict().items()
+        if value.ndim > 1 and not name.startswith(head) and torch.equal(value, drawn[name])
+    ]
+    if unloaded:
+        raise VitrialError(
+            f"{weights} does not fit {backbone}: it has no {unloaded[0]}. Name a file of this "
+            "architecture, with its parameters named as timm names them."
+        )
 
 
 def load_trained(model: nn.Module, weights: Path) -> nn.Module:

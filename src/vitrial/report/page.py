@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Hashable
 from importlib.resources import files
 from pathlib import Path
 
 import jinja2
+import numpy as np
 import pandas as pd
 
 from vitrial.atomic import write_text
+from vitrial.compare.scores import logits_of
 from vitrial.compare.table import chance, in_words, render
+from vitrial.evaluate.metrics import ENDPOINTS, confusion
 from vitrial.report.figures import learning_curves, to_svg
 from vitrial.study.study import Study
 
@@ -34,6 +38,7 @@ def write_report(study: Study) -> Path:
         curves=_curves(study, chance(endpoint, len(classes))),
         counts=_counts(study.manifest(), classes),
         scores=_scores(study),
+        confusions=_confusions(study),
         status=study.status().to_dict("records"),
         problems=pd.read_csv(study.path / "problems.csv").fillna("").to_dict("records"),
         protocol_text=(study.path / "protocol.yaml").read_text(encoding="utf-8"),
@@ -59,14 +64,26 @@ def _curves(study: Study, guess: float | None) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
-def _counts(manifest: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """Images by class and split, and the groups of each split."""
+def _counts(manifest: pd.DataFrame, classes: list[str]) -> list[tuple[Hashable, pd.Series]]:
+    """Images of each class by split, then all images and all groups."""
     counts = pd.crosstab(manifest["label"], manifest["split"]).reindex(
         index=classes, columns=["train", "val", "test"], fill_value=0
     )
-    counts.loc["images"] = counts.sum()
-    counts.loc["groups"] = manifest.groupby("split")["group"].nunique()
-    return counts
+    groups = manifest.groupby("split")["group"].nunique()[counts.columns]
+    rows = list(counts.iterrows())
+    return [*rows, ("all images", counts.sum()), ("all groups", groups)]
+
+
+def _confusions(study: Study) -> dict[str, pd.DataFrame]:
+    """For each arm the counts of truth (rows) and answer (columns), over its repetitions."""
+    classes = study.facts["classes"]
+    sums: dict[str, np.ndarray] = {}
+    for run, folder in study.runs():
+        predictions = folder.predictions()
+        test = predictions[predictions["split"] == "test"]
+        counts = confusion(test["target"].to_numpy(), logits_of(test))
+        sums[run["arm"]] = sums.get(run["arm"], 0) + counts
+    return {arm: pd.DataFrame(counts, classes, classes) for arm, counts in sums.items()}
 
 
 def _scores(study: Study) -> pd.DataFrame:
@@ -74,8 +91,7 @@ def _scores(study: Study) -> pd.DataFrame:
     scores = study.scores()
     if scores.empty:
         return scores
-    columns = ["quadratic_kappa", "balanced_accuracy", "roc_auc", "accuracy", "f1"]
-    columns += ["calibration_error", "knn_balanced_accuracy"]
+    columns = [*ENDPOINTS, "calibration_error", "knn_balanced_accuracy"]
     test = scores[scores["split"] == "test"]
     shown = test[["arm", "repetition", *columns, "best_epoch", "epochs"]]
     return shown.assign(**{c: shown[c].map("{:.3f}".format) for c in columns})

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from vitrial.data.prepared import Prepared, prepare_data
-from vitrial.errors import VitrialError
+from vitrial.errors import DataError, VitrialError
 from vitrial.protocol import Protocol
 from vitrial.study.plan import Stage, plan, sources_used
 from vitrial.study.progress import StudyProgress, strangers_sentence
@@ -45,10 +45,18 @@ def run(
     """
     root = Path(out) if out is not None else Path("studies") / protocol.name
     datasets = prepare_datasets(protocol, cache)
+    problems = [problem for data in datasets.values() for problem in data.problems]
     stages = plan(protocol, {name: data.fingerprint() for name, data in datasets.items()})
-    study = Study.write(root, protocol, datasets["data"], stages)
+    study = Study.write(root, protocol, datasets["data"], stages, problems)
     workers = default_workers() if workers is None else workers
     console = console or Console(stderr=True)
+    if left_out := sum(problem.fatal for problem in problems):
+        console.print(
+            f"Problems with the data: {left_out}. What they concern is left out; they "
+            f"are listed in {root / 'problems.csv'}.",
+            soft_wrap=True,
+            highlight=False,
+        )
     if strangers := study.strangers():
         console.print(strangers_sentence(strangers), highlight=False)
     with StudyProgress(stages, protocol.endpoint, console) as progress:
@@ -58,12 +66,29 @@ def run(
 
 
 def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str, Prepared]:
-    """The data set `data` and the sources that arms transfer from, ready for training."""
-    sections = {"data": protocol.data, **sources_used(protocol)}
-    return {
-        name: prepare_data(section, protocol.split, protocol.image, cache)
-        for name, section in sections.items()
-    }
+    """The data set `data` and the sources that arms transfer from, ready for training.
+
+    Images of the data set's validation and test splits are left out of the sources.
+
+    Raises:
+        DataError: Something in any of them is wrong, with everything that is.
+    """
+    prepared: dict[str, Prepared] = {}
+    errors: list[DataError] = []
+    held_out: frozenset[str] = frozenset()
+    for name, section in {"data": protocol.data, **sources_used(protocol)}.items():
+        try:
+            data = prepare_data(section, protocol.split, protocol.image, cache, held_out)
+        except DataError as error:
+            errors.append(error)
+            continue
+        prepared[name] = data
+        if name == "data":
+            held_out = frozenset(data.manifest.loc[data.manifest["split"] != "train", "sha256"])
+    if errors:
+        problems = [problem for error in errors for problem in error.problems]
+        raise DataError(" ".join(map(str, errors)), problems)
+    return prepared
 
 
 def carry_out(
@@ -81,7 +106,11 @@ def carry_out(
             progress.skip(stage, "done" if claimed else "running elsewhere")
             return
         try:
-            if stage.start and RunFolder(root / stage.start.folder).status != "done":
+            start = RunFolder(root / stage.start.folder).status if stage.start else "done"
+            if start == "running":
+                progress.skip(stage, "its pretraining runs elsewhere; run this again after it")
+                return
+            if start != "done" and stage.start:
                 raise VitrialError(f"{stage.start.name} has not been completed.")
 
             def on_epoch(history: History) -> None:

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from vitrial.models.initialisation import local_weights
 from vitrial.protocol import Arm, Data, Protocol, Recipe, digest
 from vitrial.seeds import seed_of
 
@@ -50,7 +51,7 @@ class Stage:
                 "kind": self.kind,
                 "backbone": self.arm.backbone,
                 "initialisation": self.arm.initialisation,
-                "weights": _content(self.arm.weights),
+                "weights": _content(self.arm),
                 "recipe": self.recipe.model_dump(mode="json"),
                 "seed": self.seed,
                 "start": self.start.key if self.start else None,
@@ -99,7 +100,7 @@ def plan(protocol: Protocol, fingerprints: dict[str, str]) -> list[Stage]:
 
 def sources_used(protocol: Protocol) -> dict[str, Data]:
     """The entries of `sources` that arms transfer from."""
-    used = {arm.initialisation.removeprefix("transfer:") for arm in protocol.arms}
+    used = {arm.source for arm in protocol.arms}
     return {name: data for name, data in protocol.sources.items() if name in used}
 
 
@@ -111,6 +112,7 @@ def code_version() -> dict[str, str]:
         path
         for path in package.rglob("*.py")
         if path.relative_to(package).parts[0] not in ("cli.py", "compare", "report")
+        and path.name not in ("progress.py", "study.py")
     )
     content = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources))
     return {
@@ -120,7 +122,6 @@ def code_version() -> dict[str, str]:
 
 
 def _finetune(protocol: Protocol, arm: Arm, repetition: int, fingerprints: dict[str, str]) -> Stage:
-    source = arm.initialisation.removeprefix("transfer:")
     return Stage(
         kind="finetune",
         arm=arm,
@@ -128,7 +129,7 @@ def _finetune(protocol: Protocol, arm: Arm, repetition: int, fingerprints: dict[
         dataset="data",
         recipe=protocol.recipe_of(arm),
         seed=seed_of(protocol.name, protocol.seed, arm.name, repetition, "finetune"),
-        start=_pretrain(protocol, arm, source, fingerprints) if source in fingerprints else None,
+        start=_pretrain(protocol, arm, arm.source, fingerprints) if arm.source else None,
         inputs=_inputs(protocol, fingerprints["data"]),
     )
 
@@ -156,8 +157,12 @@ def _inputs(protocol: Protocol, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def _content(weights: Path | None) -> str | None:
-    if weights is None or not weights.is_file():
+def _content(arm: Arm) -> str | None:
+    """Digest of the file of ImageNet weights, where it lies here already."""
+    if arm.initialisation != "imagenet":
+        return None
+    weights = arm.weights or local_weights(arm.backbone)
+    if not weights.is_file():
         return None
     with weights.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -57,7 +57,7 @@ class StudyProgress:
         )
         self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
         self.task = self.bar.add_task("", total=len(stages))
-        self.best = ""
+        self.best = "nothing was left to train"
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -98,3 +98,4 @@ class StudyProgress:
     def _line(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, highlight=False)
         self.bar.update(self.task, advance=1, description="")
+        self.best = "nothing was left to train"

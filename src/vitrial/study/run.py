@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import nn
 
 from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
-from vitrial.evaluate.predict import CentralView, logits_and_features, predict
+from vitrial.evaluate.predict import CentralView, predict
 from vitrial.models.backbone import build_backbone
 from vitrial.models.initialisation import imagenet_weights, load_imagenet, load_trained
 from vitrial.protocol import Protocol
@@ -44,12 +45,12 @@ def run_stage(
     """
     folder = RunFolder(root / stage.folder)
     fabric = launch(stage.recipe)
+    folder.begin(_identity(stage, protocol, data, fabric))
     model = initial_model(stage, protocol, len(data.classes), root)
     mean, std = normalisation(stage, model, data)
     training = Training(
         data, stage.recipe, protocol.augment, protocol.endpoint, mean, std, stage.seed, workers
     )
-    folder.begin(_identity(stage, protocol, data, mean, std, fabric))
     history = fit(model, training, folder.path, fabric, on_epoch)
     folder.write_metrics(history)
     started = time.perf_counter()
@@ -57,15 +58,18 @@ def run_stage(
         model.load_state_dict(load_file(folder.path / BEST))
         folder.write_predictions(predictions(model, training, fabric))
     best = max(history, key=lambda row: row["score"])
-    training_seconds = sum(row["seconds"] for row in history)
+    seconds = {name: sum(row[name] for row in history) for name in ("seconds", "train_seconds")}
     folder.finish(
         {
             "best_epoch": best["epoch"],
             "best_score": best["score"],
             "epochs": len(history),
-            "training_seconds": training_seconds,
+            "normalisation": {"mean": mean, "std": std},
+            "training_seconds": seconds["seconds"],
             "evaluation_seconds": time.perf_counter() - started,
-            "images_per_second": len(history) * len(data.rows_of("train")) / training_seconds,
+            "images_per_second": len(history)
+            * len(data.rows_of("train"))
+            / seconds["train_seconds"],
             "parameters": sum(p.numel() for p in model.parameters()),
         }
     )
@@ -111,10 +115,8 @@ def predictions(model: nn.Module, training: Training, fabric: Fabric) -> pd.Data
     model = model.to(fabric.device).eval()
 
     def outputs(split: str) -> tuple[np.ndarray, np.ndarray]:
-        batch_size, workers = training.recipe.batch_size, training.workers
-        images, forward = data.images_of(split), logits_and_features(model)
-        both = predict(forward, images, view, fabric.autocast, batch_size, workers)
-        return both[:, : len(data.classes)], both[:, len(data.classes) :]
+        images, batch_size = data.images_of(split), training.recipe.batch_size
+        return predict(model, images, view, fabric.autocast, batch_size, training.workers)
 
     _, neighbours = outputs("train")
     neighbour_classes = data.images_of("train").targets
@@ -131,8 +133,6 @@ def _identity(
     stage: Stage,
     protocol: Protocol,
     data: Prepared,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
     fabric: Fabric,
 ) -> dict[str, Any]:
     cuda = fabric.device.type == "cuda"
@@ -147,8 +147,10 @@ def _identity(
         "recipe": stage.recipe.model_dump(mode="json"),
         "data": {"name": data.name, "fingerprint": data.fingerprint(), "split": data.split_hash()},
         "classes": data.classes,
-        "normalisation": {"mean": mean, "std": std},
         "code": stage.inputs["code"],
-        "device": torch.cuda.get_device_name() if cuda else "cpu",
-        "threads": torch.get_num_threads(),
+        "machine": {
+            "device": torch.cuda.get_device_name() if cuda else "cpu",
+            "threads": torch.get_num_threads(),
+            "cpu": platform.processor() or platform.machine(),
+        },
     }

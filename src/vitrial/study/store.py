@@ -62,9 +62,16 @@ class RunFolder:
             lock.release()
 
     def begin(self, identity: dict[str, Any]) -> None:
-        """Write what the stage is, before anything is computed."""
+        """Write what the stage is, before anything is computed.
+
+        The machines of earlier attempts, whose checkpoint the stage may go on from, stay listed.
+        """
+        path = self.path / "run.json"
+        former = json.loads(path.read_text())["machines"] if path.exists() else []
+        now = identity.pop("machine")
+        machines = [machine for machine in former if machine != now] + [now]
+        write_json(path, {**identity, "machines": machines})
         (self.path / "failure.json").unlink(missing_ok=True)
-        write_json(self.path / "run.json", identity)
 
     def write_metrics(self, history: History) -> None:
         """Write the metrics of the epochs so far, a line each."""
@@ -113,3 +120,5 @@ class RunFolder:
                 return False
         except Timeout:
             return True
+        except PermissionError:  # a study that may only be read: nobody here runs it
+            return False

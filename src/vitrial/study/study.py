@@ -14,7 +14,7 @@ from vitrial.compare.scores import run_scores
 from vitrial.compare.table import arm_table, caption
 from vitrial.data.checks import write_problems
 from vitrial.data.prepared import Prepared
-from vitrial.errors import VitrialError
+from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import Protocol
 from vitrial.protocol_file import load_protocol, write_protocol
 from vitrial.study.plan import Stage, code_version
@@ -39,12 +39,19 @@ class Study:
     facts: dict[str, Any]
 
     @classmethod
-    def write(cls, path: Path, protocol: Protocol, data: Prepared, stages: list[Stage]) -> Study:
+    def write(
+        cls,
+        path: Path,
+        protocol: Protocol,
+        data: Prepared,
+        stages: list[Stage],
+        problems: list[Problem],
+    ) -> Study:
         """Lay down a study before its first run; the stages of a former plan are left in place."""
         write_protocol(protocol, path / "protocol.yaml")
         with replacing(path / "manifest.parquet") as temporary:
             data.manifest.to_parquet(temporary, index=False)
-        write_problems(data.problems, path / "problems.csv")
+        write_problems(problems, path / "problems.csv")
         facts = {
             "protocol": protocol.hash(),
             "code": code_version(),
@@ -52,7 +59,7 @@ class Study:
             "classes": data.classes,
             "fingerprint": data.fingerprint(),
             "split": data.split_hash(),
-            "left_out": sum(p.fatal for p in data.problems),
+            "left_out": sum(problem.fatal for problem in problems),
             "stages": [
                 {
                     "folder": stage.folder,
@@ -126,7 +133,8 @@ class Study:
 
     def table(self) -> pd.DataFrame:
         """A row an arm: test endpoint, median and standard deviation over repetitions, cost."""
-        return arm_table(self.scores(), self.protocol.endpoint)
+        arms = [(arm.initialisation, arm.backbone) for arm in self.protocol.arms]
+        return arm_table(self.scores(), self.protocol.endpoint, arms)
 
 
 def load_study(path: Path | str) -> Study:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vitrial.errors import VitrialError
-from vitrial.protocol import Protocol
+from vitrial.protocol import Arm, Protocol
 from vitrial.protocol_file import write_protocol
 from vitrial.seeds import seed_of
 from vitrial.study.execute import carry_out, default_workers, prepare_datasets
@@ -59,7 +59,7 @@ def tune_rates(
         console: Where progress is shown.
 
     Raises:
-        VitrialError: A rate lies below the recipe's final rate, or an arm failed at every rate.
+        VitrialError: A rate lies below the recipe's final rate, or every arm failed at every rate.
     """
     if min(rates) < protocol.recipe.plateau.final_lr:
         raise VitrialError(
@@ -117,13 +117,17 @@ def _scores(stages: list[Stage], root: Path) -> pd.DataFrame:
         score = folder.result()["best_score"] if folder.status == "done" else None
         rows.append({"arm": stage.arm.name, "base_lr": stage.recipe.base_lr, "score": score})
     scores = pd.DataFrame(rows).astype({"score": float})
-    scores["best"] = scores.index.isin(scores.groupby("arm")["score"].idxmax(skipna=True).dropna())
+    best = scores.dropna(subset="score").groupby("arm")["score"].idxmax()
+    scores["best"] = scores.index.isin(best)
     return scores
 
 
-def _tuned_arms(protocol: Protocol, scores: pd.DataFrame) -> list[object]:
-    best = scores[scores["best"]].set_index("arm")["base_lr"]
-    failed = [arm.name for arm in protocol.arms if arm.name not in best.index]
-    if failed:
-        raise VitrialError(f"No rate could be tried for {', '.join(failed)}: see the lines above.")
-    return [arm.model_copy(update={"base_lr": float(best[arm.name])}) for arm in protocol.arms]
+def _tuned_arms(protocol: Protocol, scores: pd.DataFrame) -> list[Arm]:
+    """The arms with their best rates; an arm that failed at every rate stays as it is."""
+    rows = scores.loc[scores["best"]].to_dict("records")
+    best = {row["arm"]: float(row["base_lr"]) for row in rows}
+    if not best:
+        raise VitrialError("No arm could be trained at any rate: see the lines above.")
+    return [
+        arm.model_copy(update={"base_lr": best.get(arm.name, arm.base_lr)}) for arm in protocol.arms
+    ]

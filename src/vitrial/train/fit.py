@@ -113,8 +113,10 @@ def fit(
     while len(history) < recipe.epochs and not exhausted(_scores(history, recipe), recipe):
         started = time.perf_counter()
         loss = train_epoch(network, optimizer, training, history, fabric)
-        logits = _validate(model, training, fabric)
-        row = _summary(training, history, loss, logits) | {"seconds": time.perf_counter() - started}
+        trained = time.perf_counter()
+        logits = _validate(model, training, len(history), fabric)
+        row = _summary(training, history, loss, logits)
+        row |= {"train_seconds": trained - started, "seconds": time.perf_counter() - started}
         if row["score"] > max((r["score"] for r in history), default=-math.inf):
             save_weights(folder / BEST, model)
         history.append(row)
@@ -185,17 +187,15 @@ def training_views(
     return normalised
 
 
-def _validate(model: nn.Module, training: Training, fabric: Fabric) -> np.ndarray:
+def _validate(model: nn.Module, training: Training, epoch: int, fabric: Fabric) -> np.ndarray:
+    """Logits (n, classes) of the validation images."""
     model.eval()
     view = CentralView(training.augment.crop, training.mean, training.std, fabric.device)
-    return predict(
-        model,
-        training.data.images_of("val"),
-        view,
-        fabric.autocast,
-        training.recipe.batch_size,
-        training.workers,
-    )
+    images, batch_size = training.data.images_of("val"), training.recipe.batch_size
+    logits, _ = predict(model, images, view, fabric.autocast, batch_size, training.workers)
+    if not np.isfinite(logits).all():
+        raise VitrialError(_not_finite(f"The weights are no longer finite after epoch {epoch + 1}"))
+    return logits
 
 
 def _summary(
@@ -234,8 +234,13 @@ def _class_weights(targets: np.ndarray, classes: int, recipe: Recipe) -> torch.T
 def _check_finite(losses: list[torch.Tensor], epoch: int, first: int) -> None:
     bad = (~torch.isfinite(torch.stack(losses))).nonzero()
     if len(bad):
-        raise VitrialError(
-            f"The loss is no longer finite at batch {first + int(bad[0]) + 1} of epoch "
-            f"{epoch + 1}: lower recipe.base_lr, lengthen recipe.warmup_steps, or set "
-            "recipe.precision to fp32. The checkpoint of the epoch before is kept."
-        )
+        batch = first + int(bad[0]) + 1
+        where = f"The loss is no longer finite at batch {batch} of epoch {epoch + 1}"
+        raise VitrialError(_not_finite(where))
+
+
+def _not_finite(what: str) -> str:
+    return (
+        f"{what}: lower recipe.base_lr, lengthen recipe.warmup_steps, or set recipe.precision to "
+        "fp32. The checkpoint of the epoch before is kept."
+    )

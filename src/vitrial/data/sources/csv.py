@@ -51,11 +51,8 @@ def load(data: CsvData) -> Dataset:
     ]
     sound = rows.loc[[not faults[number] for number in rows.index]]
     manifest, notes = _tidy(sound, images, data)
-    manifest, leaks = _without_leaks(manifest)
     name = PurePosixPath(data.table).stem
-    return Dataset(
-        name, manifest.reset_index(drop=True), classes, files, [*problems, *leaks, *notes]
-    )
+    return Dataset(name, manifest.reset_index(drop=True), classes, files, [*problems, *notes])
 
 
 class Images:
@@ -171,23 +168,6 @@ def _tidy(rows: pd.DataFrame, images: Images, data: CsvData) -> tuple[pd.DataFra
             if fault and not is_missing(text)
         ]
     return manifest, notes
-
-
-def _without_leaks(manifest: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
-    """The manifest without groups that are in several of the given splits, and these groups."""
-    if "split" not in manifest:
-        return manifest, []
-    straddles = manifest.groupby("group")["split"].transform("nunique") > 1
-    problems = [
-        Problem(
-            f"group {rows['group'].iloc[0]}",
-            f"has images in {' and '.join(sorted(rows['split'].unique()))}: "
-            f"rows {_listing(map(str, rows.index))}",
-            "give all images of a group the same split",
-        )
-        for _, rows in manifest[straddles].groupby("group")
-    ]
-    return manifest[~straddles], problems
 
 
 def _listing(names: Iterable[str]) -> str:

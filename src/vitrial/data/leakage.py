@@ -1,4 +1,4 @@
-"""Identical images count as one group, whatever their names and groups say."""
+"""What may not be parted by a split: groups, and identical files whatever their groups say."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ def join_groups(manifest: pd.DataFrame) -> tuple[pd.Series, list[Problem]]:
         The groups, each joined one under the name of its first member; and a note for each set of
         identical files, saying so where their labels contradict each other.
     """
+    if manifest.empty:
+        return manifest["group"], []
     group, names = pd.factorize(manifest["group"], sort=True)
     content, _ = pd.factorize(manifest["sha256"])
     # A graph whose nodes are groups and contents; an image is an edge between the two.
@@ -31,6 +33,22 @@ def join_groups(manifest: pd.DataFrame) -> tuple[pd.Series, list[Problem]]:
     first = pd.Series(names).groupby(component[: len(names)]).transform("first")
     joined = pd.Series(first.to_numpy()[group], index=manifest.index)
     return joined, _notes(manifest)
+
+
+def straddling_groups(manifest: pd.DataFrame) -> dict[str, Problem]:
+    """The groups with images in several of the given splits, each with its problem."""
+    if "split" not in manifest:
+        return {}
+    straddles = manifest.groupby("group")["split"].transform("nunique") > 1
+    return {
+        str(group): Problem(
+            f"group {group}",
+            f"has images in {' and '.join(sorted(rows['split'].unique()))}, such as "
+            + ", ".join(rows.drop_duplicates("split")["image"]),
+            "give all images of a group, and copies of an image, the same split",
+        )
+        for group, rows in manifest[straddles].groupby("group")
+    }
 
 
 def _notes(manifest: pd.DataFrame) -> list[Problem]:

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from vitrial.data.duplicates import join_groups
+from vitrial.data.leakage import join_groups, straddling_groups
 
 
 def manifest_of(*rows):
@@ -31,3 +31,12 @@ def test_without_copies_nothing_changes():
     groups, notes = join_groups(manifest)
     assert groups.tolist() == ["A", "A"]
     assert notes == []
+
+
+def test_groups_in_several_given_splits_are_named():
+    manifest = manifest_of(
+        ("1.png", "a", "A", "x"), ("2.png", "a", "A", "y"), ("3.png", "a", "B", "z")
+    ).assign(split=["train", "test", "test"])
+    assert list(straddling_groups(manifest)) == ["A"]
+    assert straddling_groups(manifest)["A"].what.startswith("has images in test and train")
+    assert straddling_groups(manifest.drop(columns="split")) == {}
