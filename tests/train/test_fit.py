@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -132,3 +133,17 @@ def test_a_network_learns_the_phantoms(pixel_caches, tmp_path):
     history = fit(model, training, tmp_path, launch(recipe))
     assert max(row["score"] for row in history) > 0.4
     assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("default")
+def test_a_compiled_network_trains_and_goes_on(data, tmp_path):
+    recipe = Recipe(compile=True, warmup_steps=2, batch_size=16, epochs=2)
+    training = Training(data, recipe, AUGMENT, "roc_auc", data.mean, data.std, seed=7)
+    for epochs in (1, 2):
+        part = replace(training, recipe=recipe.model_copy(update={"epochs": epochs}))
+        model = build_backbone("test_resnet", len(data.classes), 1, AUGMENT.crop)
+        history = fit(model, part, tmp_path, launch(recipe))
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert all(np.isfinite(row["train_loss"]) for row in history)
