@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vitrial.protocol_file import load_protocol
+from vitrial.protocol.file import load_protocol
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

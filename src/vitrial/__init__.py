@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vitrial.errors import DataError, VitrialError
     from vitrial.protocol import Protocol
-    from vitrial.protocol_file import load_protocol
+    from vitrial.protocol.file import load_protocol
     from vitrial.report.page import write_report
     from vitrial.study.execute import run
     from vitrial.study.study import Study, load_study
@@ -27,7 +27,7 @@ _HOMES = {
     "Protocol": "vitrial.protocol",
     "Study": "vitrial.study.study",
     "VitrialError": "vitrial.errors",
-    "load_protocol": "vitrial.protocol_file",
+    "load_protocol": "vitrial.protocol.file",
     "load_study": "vitrial.study.study",
     "run": "vitrial.study.execute",
     "write_report": "vitrial.report.page",

@@ -163,7 +163,7 @@ def report(study: StudyFolder) -> None:
 @protocol_app.command("list")
 def protocol_list() -> None:
     """List the ready protocols."""
-    from vitrial.protocol_file import ready_protocols
+    from vitrial.protocol.file import ready_protocols
 
     for name, purpose in ready_protocols().items():
         out_console.print(f"[bold]{name:16}[/]{purpose}", highlight=False)
@@ -173,7 +173,7 @@ def protocol_list() -> None:
 def protocol_show(name: Annotated[str, typer.Argument(help="A ready protocol's name.")]) -> None:
     """Print a ready protocol, to be saved and changed."""
     with sentences():
-        from vitrial.protocol_file import show
+        from vitrial.protocol.file import show
 
         print(show(name), end="")
 
@@ -226,7 +226,7 @@ def _print_error(sentence: str) -> None:
 
 
 def _load(protocol: str, root: Path | None) -> Protocol:
-    from vitrial.protocol_file import load_protocol
+    from vitrial.protocol.file import load_protocol
 
     return load_protocol(protocol, root)
 

@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
-from vitrial.protocol_file import load_protocol
+from vitrial.protocol.file import load_protocol
 from vitrial.study.execute import run
 
 # Kills itself at the n-th call of a function, before or after the call.

@@ -24,6 +24,11 @@ def has_weights(name: str) -> bool:
     return name in _pretrained() if tag else architecture in _pretrained_architectures()
 
 
+def tags_of(name: str) -> list[str]:
+    """The tags of a backbone's pretrained weights on timm's hub; of a name with a tag, none."""
+    return sorted(full[len(name) + 1 :] for full in _pretrained() if full.startswith(f"{name}."))
+
+
 # timm brings torch with it, which takes seconds: it is imported at the first name to check.
 @cache
 def _models() -> frozenset[str]:

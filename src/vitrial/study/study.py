@@ -16,7 +16,7 @@ from vitrial.data.checks import write_problems
 from vitrial.data.prepared import Prepared
 from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import Protocol
-from vitrial.protocol_file import load_protocol, write_protocol
+from vitrial.protocol.file import load_protocol, write_protocol
 from vitrial.study.plan import Stage, code_version
 from vitrial.study.store import RunFolder
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from vitrial.errors import VitrialError
 from vitrial.protocol import Arm, Protocol
-from vitrial.protocol_file import write_protocol
+from vitrial.protocol.file import write_protocol
 from vitrial.seeds import seed_of
 from vitrial.study.execute import carry_out, default_workers, prepare_datasets
 from vitrial.study.plan import Stage, plan

@@ -12,9 +12,9 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from vitrial.protocol import Protocol, Section
-from vitrial.protocol_checks import Clash
+from vitrial.protocol.checks import Clash
+from vitrial.protocol.yaml_lines import Location
 from vitrial.spelling import did_you_mean, nearest
-from vitrial.yaml_lines import Location
 
 Tree = dict[str, Any]
 Finding = tuple[Location, str]

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from vitrial.models.names import has_weights
-from vitrial.yaml_lines import Location
+from vitrial.models.names import has_weights, tags_of
+from vitrial.protocol.yaml_lines import Location, dotted
+from vitrial.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from vitrial.protocol import Data, Protocol, Recipe
+    from vitrial.protocol import Arm, Data, Protocol, Recipe
 
 
 class Clash(NamedTuple):
@@ -32,6 +33,7 @@ def find_clashes(protocol: Protocol) -> list[Clash]:
         *_data_clashes(protocol.data, ("data",)),
         *_source_clashes(protocol),
         *_crop_clashes(protocol),
+        *_local_clashes(protocol),
         *_arm_clashes(protocol),
         *_pair_clashes(protocol),
         *_recipe_clashes(protocol.recipe, "recipe"),
@@ -67,34 +69,53 @@ def _crop_clashes(protocol: Protocol) -> Iterator[Clash]:
         sentence = f"a crop of {crop} pixels does not fit into image.resize {resize}"
         yield Clash(sentence, (("augment", "crop"), ("image", "resize")))
     for i, arm in enumerate(protocol.arms):
-        # timm's names state the patch size; from what is left over the model would see nothing.
-        patch = re.search(r"_patch(\d+)", arm.backbone)
-        side = int(patch[1]) if patch else 1
-        if crop % side:
-            below = crop - crop % side
-            sentence = (
-                f"patches of {side} pixels do not fill augment.crop {crop}: "
-                f"{f'{below} or ' if below else ''}{below + side} would do"
-            )
-            yield Clash(sentence, (("arms", i, "backbone"), ("augment", "crop")))
+        yield from _patch_clash(arm, ("arms", i, "backbone"), crop, ("augment", "crop"))
+
+
+def _local_clashes(protocol: Protocol) -> Iterator[Clash]:
+    views, at = protocol.dino.local_views, ("dino", "local_views", "size")
+    arms = [(i, arm) for i, arm in enumerate(protocol.arms) if arm.origin.method == "dino"]
+    if not arms or not views.count:
+        return
+    if views.size > protocol.augment.crop:
+        sentence = f"local views of {views.size} pixels exceed augment.crop {protocol.augment.crop}"
+        yield Clash(sentence, (at, ("augment", "crop")))
+    for i, arm in arms:
+        yield from _patch_clash(arm, ("arms", i, "backbone"), views.size, at)
+
+
+def _patch_clash(arm: Arm, backbone: Location, size: int, at: Location) -> Iterator[Clash]:
+    # timm's names state the patch size; from what is left over the model would see nothing.
+    patch = re.search(r"_patch(\d+)", arm.backbone)
+    side = int(patch[1]) if patch else 1
+    if size % side:
+        below = size - size % side
+        sentence = (
+            f"patches of {side} pixels do not fill {dotted(at)} {size}: "
+            f"{f'{below} or ' if below else ''}{below + side} would do"
+        )
+        yield Clash(sentence, (backbone, at))
 
 
 def _arm_clashes(protocol: Protocol) -> Iterator[Clash]:
     for i, arm in enumerate(protocol.arms):
         backbone: Location = ("arms", i, "backbone")
         initialisation: Location = ("arms", i, "initialisation")
-        weights: Location = ("arms", i, "weights")
-        head, _, source = arm.initialisation.partition(":")
-        if head == "transfer" and source not in protocol.sources:
+        origin = arm.origin
+        if origin.kind == "transfer" and origin.of not in protocol.sources:
             known = ", ".join(protocol.sources) or "there are none"
-            sentence = f"'{arm.initialisation}' names no entry of sources ({known})"
-            yield Clash(sentence, (initialisation, ("sources", source)))
-        if head == "imagenet" and arm.weights is None and not has_weights(arm.backbone):
-            sentence = f"timm has no weights of {arm.backbone}: name a file of yours with `weights`"
-            yield Clash(sentence, (initialisation, backbone, weights))
-        if arm.weights is not None and head != "imagenet":
-            sentence = f"weights are for imagenet, not for '{arm.initialisation}'"
-            yield Clash(sentence, (weights, initialisation))
+            sentence = f"'{origin.base}' names no entry of sources ({known})"
+            yield Clash(sentence, (initialisation, ("sources", origin.of)))
+        if origin.kind == "imagenet" and not has_weights(arm.backbone):
+            sentence = f"timm has no weights of {arm.backbone}: name a file of yours by file:PATH"
+            yield Clash(sentence, (initialisation, backbone))
+        if origin.kind == "timm" and origin.of not in tags_of(arm.backbone):
+            hint = did_you_mean(origin.of, tags_of(arm.backbone), count=3)
+            known = ", ".join(tags_of(arm.backbone)) or "none"
+            sentence = (
+                f"timm has no tag '{origin.of}' of {arm.backbone}{hint or f': it has {known}'}"
+            )
+            yield Clash(sentence, (initialisation, backbone))
         final_lr = protocol.recipe.plateau.final_lr
         if arm.base_lr is not None and arm.base_lr < final_lr:
             sentence = f"{arm.base_lr:g} lies below recipe.plateau.final_lr {final_lr:g}"
@@ -104,15 +125,14 @@ def _arm_clashes(protocol: Protocol) -> Iterator[Clash]:
 def _pair_clashes(protocol: Protocol) -> Iterator[Clash]:
     for (i, one), (j, other) in combinations(enumerate(protocol.arms), 2):
         backbones = (("arms", j, "backbone"), ("arms", i, "backbone"))
+        starts = (("arms", j, "initialisation"), ("arms", i, "initialisation"))
         if one.name == other.name:
             sentence = f"the arm '{other.name}' is listed already"
-            starts = (("arms", j, "initialisation"), ("arms", i, "initialisation"))
             yield Clash(sentence, backbones + starts)
         ours, theirs = (arm.backbone.partition(".")[0] for arm in (one, other))
-        if one.weights is not None and one.weights == other.weights and ours != theirs:
+        if one.origin.kind == "file" and one.origin.base == other.origin.base and ours != theirs:
             sentence = f"one file cannot hold the weights of {ours} and of {theirs}"
-            files = (("arms", j, "weights"), ("arms", i, "weights"))
-            yield Clash(sentence, files + backbones)
+            yield Clash(sentence, starts + backbones)
 
 
 def _recipe_clashes(recipe: Recipe, section: str) -> Iterator[Clash]:
@@ -126,12 +146,15 @@ def _recipe_clashes(recipe: Recipe, section: str) -> Iterator[Clash]:
 
 
 def _pretrain_clashes(protocol: Protocol) -> Iterator[Clash]:
-    if protocol.pretrain is None:
-        return
-    yield from _recipe_clashes(protocol.pretrain, "pretrain")
-    if not any(arm.initialisation.startswith("transfer:") for arm in protocol.arms):
-        sentence = "nothing is pretrained: no arm starts from transfer:NAME"
-        yield Clash(sentence, (("pretrain",), ("arms",)))
+    origins = [arm.origin for arm in protocol.arms]
+    if protocol.pretrain is not None:
+        yield from _recipe_clashes(protocol.pretrain, "pretrain")
+        if not any(origin.kind == "transfer" for origin in origins):
+            sentence = "nothing is pretrained: no arm starts from transfer:NAME"
+            yield Clash(sentence, (("pretrain",), ("arms",)))
+    if protocol.unlabelled is not None and not any(origin.method for origin in origins):
+        sentence = "nothing learns from it: no arm has +dino or +byol"
+        yield Clash(sentence, (("unlabelled",), ("arms",)))
 
 
 def _endpoint_clashes(protocol: Protocol) -> Iterator[Clash]:

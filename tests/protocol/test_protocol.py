@@ -41,7 +41,22 @@ def complaints(**changes: Any) -> str:
         ({"arms": [TRANSFER]}, "'transfer:isic' names no entry of sources (there are none)"),
         ({"arms": [TRANSFER], "sources": {"ham": CSV}}, "names no entry of sources (ham)"),
         ({"arms": [{"backbone": "resnet18"}] * 2}, "'resnet18 / random' is listed already"),
-        ({"arms": [{"backbone": "resnet18", "weights": "w.pth"}]}, "weights are for imagenet"),
+        (
+            {"arms": [{"backbone": "resnet18", "initialisation": "timm:a1_in2k"}]},
+            "timm has no tag 'a1_in2k' of resnet18, did you mean a1_in1k",
+        ),
+        (
+            {"arms": [{"backbone": "deit_tiny_patch16_224", "initialisation": "random+dino"}]}
+            | {"dino": {"local_views": {"size": 100}}},
+            "patches of 16 pixels do not fill dino.local_views.size 100: 96 or 112",
+        ),
+        (
+            {"arms": [{"backbone": "resnet18", "initialisation": "random+dino"}]}
+            | {"augment": {"crop": 64}},
+            "local views of 96 pixels exceed augment.crop 64",
+        ),
+        ({"unlabelled": "more"}, "nothing learns from it"),
+        ({"dino": {"base_lr": 1e-6}}, "final_lr 1e-06 exceeds the rate"),
         ({"arms": [{"backbone": "resnet18", "base_lr": 1e-7}]}, "below recipe.plateau.final_lr"),
         ({"recipe": {"base_lr": 1e-7}}, "exceeds recipe.base_lr"),
         ({"recipe": {"sampling": "balanced", "class_weights": "balanced"}}, "choose one"),
@@ -63,10 +78,7 @@ def test_impossible_protocols_are_refused(changes: dict[str, Any], complaint: st
 
 
 def test_one_weights_file_for_two_backbones_is_refused() -> None:
-    arms = [
-        {"backbone": name, "initialisation": "imagenet", "weights": "w.pth"}
-        for name in ("resnet18", "resnet34")
-    ]
+    arms = [{"backbone": name, "initialisation": "file:w.pth"} for name in ("resnet18", "resnet34")]
     assert "one file cannot hold the weights of resnet18 and of resnet34" in complaints(arms=arms)
 
 
@@ -74,7 +86,7 @@ def test_imagenet_needs_weights_where_timm_has_none() -> None:
     name = next(name for name in timm.list_models("resnet*") if not has_weights(name))
     arm = {"backbone": name, "initialisation": "imagenet"}
     assert f"timm has no weights of {name}" in complaints(arms=[arm])
-    make(arms=[arm | {"weights": "mine.safetensors"}])
+    make(arms=[arm | {"initialisation": "file:mine.safetensors"}])
 
 
 def test_all_clashes_are_reported_at_once() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vitrial.errors import VitrialError
 from vitrial.protocol import CsvData, FolderData, Protocol
-from vitrial.protocol_file import (
+from vitrial.protocol.file import (
     ProtocolError,
     load_protocol,
     protocol_text,
@@ -65,7 +65,7 @@ arms:
   - backbone: resnet34
     initialisation: transfer:ham            # arms[1].initialisation | names no entry of sources
   - backbone: resnet34
-    weights: w.pth                          # arms[2].weights | weights are for imagenet
+    initialisation: random+dno              # arms[2].initialisation | did you mean dino?
   - backbone: resnet18                      # arms[3].backbone | 'resnet18 / random' is listed
   - resnet26                                # arms[4] | must be a group of keys
 recipe:
@@ -198,12 +198,12 @@ def test_paths_start_at_the_folder_of_the_file(
     monkeypatch.chdir("/")
     text = SMALL.replace("phantom", "folder, root: images").replace(
         "[resnet18, deit_tiny_patch16_224]\n    initialisation: [random, imagenet]",
-        "resnet18\n    initialisation: imagenet\n    weights: ../w.pth",
+        "resnet18\n    initialisation: file:../w.pth+dino",
     )
     protocol = load_protocol(write(tmp_path, text))
     assert isinstance(protocol.data, FolderData)
     assert protocol.data.root == tmp_path / "images"
-    assert protocol.arms[0].weights == tmp_path.parent / "w.pth"
+    assert protocol.arms[0].initialisation == f"file:{tmp_path.parent / 'w.pth'}+dino"
 
 
 def test_root_takes_the_place_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

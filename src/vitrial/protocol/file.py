@@ -11,11 +11,11 @@ import yaml
 from vitrial.atomic import write_text
 from vitrial.errors import VitrialError
 from vitrial.protocol import Protocol
-from vitrial.protocol_faults import SECTIONS, find_faults
+from vitrial.protocol.faults import SECTIONS, find_faults
+from vitrial.protocol.yaml_lines import RESOLVERS, Document, Fault, Location, read_yaml
 from vitrial.spelling import nearest
-from vitrial.yaml_lines import RESOLVERS, Document, Fault, Location, read_yaml
 
-READY = Path(__file__).parent / "protocols"
+READY = Path(__file__).parents[1] / "protocols"
 NAME_LISTS = frozenset({"classes"})
 
 

@@ -1,0 +1,130 @@
+"""The protocol: the whole experiment, written down before anything is trained.
+
+The models of this package are the reference for every key of a protocol file, one file a section.
+Reading a file, with errors that point at its lines, is in `vitrial.protocol.file`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from vitrial.protocol.arm import Arm
+from vitrial.protocol.checks import find_clashes
+from vitrial.protocol.data import (
+    CsvData,
+    Data,
+    DataSection,
+    FolderData,
+    Ham10000Data,
+    PhantomData,
+)
+from vitrial.protocol.recipe import Plateau, Recipe
+from vitrial.protocol.section import AbsolutePath, Section
+from vitrial.protocol.selfsupervision import Byol, Dino, LocalViews, SelfSupervision, View
+from vitrial.protocol.views import Augment, Image, Jitter, Split
+from vitrial.protocol.yaml_lines import dotted
+
+__all__ = [
+    "Arm",
+    "Augment",
+    "Byol",
+    "CsvData",
+    "Data",
+    "DataSection",
+    "Dino",
+    "EndpointName",
+    "FolderData",
+    "Ham10000Data",
+    "Image",
+    "Jitter",
+    "LocalViews",
+    "PhantomData",
+    "Plateau",
+    "Protocol",
+    "Recipe",
+    "Section",
+    "SelfSupervision",
+    "Split",
+    "View",
+    "digest",
+]
+
+EndpointName = Literal["quadratic_kappa", "balanced_accuracy", "roc_auc", "accuracy", "f1"]
+
+
+class Protocol(Section):
+    """The whole experiment.
+
+    Attributes:
+        name: Names the study; part of every seed.
+        description: What the trial asks, and what to expect of it.
+        data: The data set.
+        split: How it is divided.
+        image: How images are prepared.
+        augment: Random views in training.
+        arms: What is compared. In a file, an arm's `backbone` and `initialisation` may be lists,
+            which stand for all their combinations.
+        recipe: How every arm is trained.
+        sources: Other labelled data sets, by name, for `transfer:NAME`.
+        pretrain: Recipe of the pretraining on `sources`; `recipe` if left out.
+        dino: How `+dino` trains.
+        byol: How `+byol` trains.
+        unlabelled: A folder or .zip of further images of the domain, for `+dino` and `+byol`.
+        share_pretraining: Pretrain once for all repetitions of an arm; false pretrains for each, so
+            that the spread of the results includes that of pretraining.
+        endpoint: The primary metric, by which validation selects and the table reports.
+        margin: Smallest difference of the endpoint that matters.
+        repetitions: Runs of an arm, each with a seed of its own.
+        seed: Another seed repeats the whole study otherwise.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    data: Data
+    split: Split = Split()
+    image: Image = Image()
+    augment: Augment = Augment()
+    arms: list[Arm] = Field(min_length=1)
+    recipe: Recipe = Recipe()
+    sources: dict[str, Data] = Field(default_factory=dict)
+    pretrain: Recipe | None = None
+    dino: Dino = Dino()
+    byol: Byol = Byol()
+    unlabelled: AbsolutePath | None = None
+    share_pretraining: bool = True
+    endpoint: EndpointName
+    margin: float = Field(0.02, ge=0)
+    repetitions: int = Field(5, ge=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        clashes = find_clashes(self)
+        if clashes:
+            # All at once; the reader of protocol files takes them, with their keys, from here.
+            message = "\n".join(f"{dotted(clash.keys[0])}: {clash.sentence}" for clash in clashes)
+            raise PydanticCustomError(
+                "clashes", "{message}", {"message": message, "clashes": clashes}
+            )
+        return self
+
+    def recipe_of(self, arm: Arm) -> Recipe:
+        """The recipe with the arm's own base learning rate, where it has one."""
+        return self.recipe.model_copy(
+            update={} if arm.base_lr is None else {"base_lr": arm.base_lr}
+        )
+
+    def hash(self) -> str:
+        """12 hexadecimal digits that change with anything in the protocol."""
+        return digest(self.model_dump(mode="json"))
+
+
+def digest(content: Any) -> str:
+    """12 hexadecimal digits of a JSON-able content's SHA-256; the order of keys is irrelevant."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,53 @@
+"""What is compared: a backbone x an initialisation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationInfo, field_validator
+
+from vitrial.models.names import check_backbone
+from vitrial.protocol.initialisation import Initialisation, parse_initialisation
+from vitrial.protocol.section import Positive, Section, absolute
+
+
+class Arm(Section):
+    """A backbone x an initialisation.
+
+    Attributes:
+        backbone: A name of timm's.
+        initialisation: `random`; `imagenet` (timm's default weights); `timm:TAG` (those of another
+            tag); `file:PATH` (a local .safetensors or .pth file of this architecture); or
+            `transfer:NAME` (supervised pretraining on the entry NAME of `sources`). Each may be
+            followed by `+dino` or `+byol`: self-supervision on the training images.
+        base_lr: This arm's own base learning rate.
+    """
+
+    backbone: str
+    initialisation: str = "random"
+    base_lr: Positive | None = None
+
+    @property
+    def origin(self) -> Initialisation:
+        """The initialisation, taken apart."""
+        return parse_initialisation(self.initialisation)
+
+    @property
+    def name(self) -> str:
+        """`backbone / initialisation`, as it stands in tables."""
+        return f"{self.backbone} / {self.origin}"
+
+    @field_validator("backbone")
+    @classmethod
+    def _known_backbone(cls, backbone: str) -> str:
+        check_backbone(backbone)
+        return backbone
+
+    @field_validator("initialisation")
+    @classmethod
+    def _known_initialisation(cls, text: str, info: ValidationInfo) -> str:
+        origin = parse_initialisation(text)
+        if origin.kind != "file":
+            return text
+        path = absolute(Path(origin.of), info)
+        return f"file:{path}" + (f"+{origin.method}" if origin.method else "")

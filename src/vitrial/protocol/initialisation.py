@@ -1,0 +1,60 @@
+"""Where an arm's weights start, as a short expression: `transfer:fundus+dino`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from vitrial.spelling import did_you_mean
+
+Kind = Literal["random", "imagenet", "timm", "file", "transfer"]
+Method = Literal["dino", "byol"]
+KINDS, METHODS = get_args(Kind), get_args(Method)
+FORMS = ("random", "imagenet", "timm:TAG", "file:PATH", "transfer:NAME")
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    """Weights to start from, and perhaps self-supervision on top of them.
+
+    Attributes:
+        kind: `random`; `imagenet`, timm's default weights; `timm`, those of another tag; `file`;
+            or `transfer`, supervised pretraining on another labelled data set.
+        of: The tag, the file's path or the name of the data set; empty for the first two kinds.
+        method: Self-supervision on the target's own images.
+    """
+
+    kind: Kind
+    of: str = ""
+    method: Method | None = None
+
+    @property
+    def base(self) -> Initialisation:
+        """The same weights without self-supervision."""
+        return Initialisation(self.kind, self.of)
+
+    def __str__(self) -> str:
+        """As in tables, names and seeds: of a file its name alone, wherever it lies."""
+        of = Path(self.of).name if self.kind == "file" else self.of
+        return self.kind + (f":{of}" if of else "") + (f"+{self.method}" if self.method else "")
+
+
+def parse_initialisation(text: str) -> Initialisation:
+    """Read one of `FORMS`, perhaps followed by `+dino` or `+byol`.
+
+    Raises:
+        ValueError: It is none of them; the sentence lists them, and the nearest.
+    """
+    # A path may hold a plus of its own: what follows the last one counts if it is a mere word.
+    start, plus, method = text.rpartition("+") if re.search(r"\+\w*$", text) else (text, "", "")
+    kind, colon, of = start.partition(":")
+    if plus and method not in METHODS:
+        hint = did_you_mean(method, METHODS)
+        raise ValueError(f"must be +dino or +byol after '{start}', not '+{method}'{hint}")
+    names_something = kind in ("timm", "file", "transfer")
+    if kind not in KINDS or bool(of) != names_something or bool(colon) != names_something:
+        hint = did_you_mean(kind, KINDS) if kind not in KINDS else ""
+        raise ValueError(f"must be {', '.join(FORMS[:-1])} or {FORMS[-1]}, not '{start}'{hint}")
+    return Initialisation(kind, of, method or None)  # type: ignore[arg-type]  # both just checked

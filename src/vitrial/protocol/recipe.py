@@ -1,0 +1,56 @@
+"""How a model is trained with labels."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from vitrial.protocol.section import Positive, Section
+
+
+class Plateau(Section):
+    """The learning rate drops by `factor` each time the validation endpoint saturates.
+
+    Attributes:
+        factor: What the rate is multiplied by.
+        patience: Epochs without improvement that count as saturation.
+        final_lr: Training ends when the endpoint saturates at this rate.
+    """
+
+    factor: float = Field(0.1, gt=0, lt=1)
+    patience: int = Field(10, ge=1)
+    final_lr: Positive = 1e-6
+
+
+class Recipe(Section):
+    """How a run is optimised.
+
+    Attributes:
+        optimizer: `adam` (weight decay added to the gradient, as the paper) or `adamw`.
+        base_lr: Learning rate after warm-up.
+        weight_decay: On weights only: biases and normalisation parameters are left alone.
+        clip_norm: Largest norm of the gradient, null for no clipping.
+        warmup_steps: Optimizer steps over which the rate grows linearly to `base_lr`.
+        epochs: Training ends here at the latest.
+        precision: `bf16` autocast or `fp32`.
+        compile: Use torch.compile.
+        class_weights: `balanced` weighs the loss by inverse class frequency.
+        sampling: `balanced` draws every class equally often.
+        normalise: Mean and standard deviation of the training split (`data`, as the paper) or of
+            the backbone's pretraining (`backbone`).
+    """
+
+    optimizer: Literal["adam", "adamw"] = "adam"
+    base_lr: Positive = 1e-4
+    batch_size: int = Field(64, ge=1)
+    weight_decay: float = Field(1e-5, ge=0)
+    clip_norm: Positive | None = 1.0
+    warmup_steps: int = Field(1000, ge=0)
+    plateau: Plateau = Plateau()
+    epochs: int = Field(200, ge=1)
+    precision: Literal["bf16", "fp32"] = "bf16"
+    compile: bool = False
+    class_weights: Literal["none", "balanced"] = "none"
+    sampling: Literal["shuffle", "balanced"] = "shuffle"
+    normalise: Literal["data", "backbone"] = "data"

@@ -1,0 +1,33 @@
+"""What every part of a protocol has in common, and the types of its values."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationInfo
+
+
+def absolute(path: Path, info: ValidationInfo) -> Path:
+    """Expand `~` and `$VARIABLES`; relative paths start at the context's `folder`, else here."""
+    try:
+        expanded = Path(os.path.expandvars(path)).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"there is no such user as in '{path}'") from error
+    folder = (info.context or {}).get("folder", Path.cwd())
+    return Path(os.path.normpath(folder / expanded))
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+# Strict(False): a text may stand for a path, and a list for a tuple.
+AbsolutePath = Annotated[Path, Strict(False), AfterValidator(absolute)]
+Pair = Annotated[tuple[float, float], Strict(False)]
+PositivePair = Annotated[tuple[Positive, Positive], Strict(False)]
+
+
+class Section(BaseModel):
+    """A part of the protocol: immutable, and strict about unknown keys and types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
