@@ -40,7 +40,7 @@ def peak_megabytes(data: Data, side: int, folder: Path) -> float:
     prepared = prepare_data(data, Split(), Image(resize=side), folder)
     training = Training(prepared, RECIPE, AUGMENT, "accuracy", prepared.mean, prepared.std, seed=0)
     model = build_backbone("resnet10t", len(prepared.classes), 3, AUGMENT.crop)
-    fit(model, training, folder / f"run-{side}", launch(RECIPE))
+    fit(model, training, folder / f"run-{side}", launch(RECIPE.precision))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 

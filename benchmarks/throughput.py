@@ -38,10 +38,12 @@ TARGET = 0.90
 def measure(backbone: str, data: Prepared, batch: int, rounds: int) -> list[Row]:
     recipe = Recipe(batch_size=batch)
     training = Training(data, recipe, Augment(), "accuracy", data.mean, data.std, seed=0)
-    fabric = launch(recipe)
+    fabric = launch(recipe.precision)
     model = build_backbone(backbone, len(data.classes), 3, training.augment.crop)
     model = model.to(memory_format=torch.channels_last)
-    network, optimizer = fabric.setup(model, build_optimizer(model, recipe))
+    network, optimizer = fabric.setup(
+        model, build_optimizer(model, recipe.optimizer, recipe.base_lr, recipe.weight_decay)
+    )
     network.train()
 
     images = data.images_of("train")
@@ -58,9 +60,12 @@ def measure(backbone: str, data: Prepared, batch: int, rounds: int) -> list[Row]
             loss = train_step(network, optimizer, inputs, targets, None, recipe.clip_norm, fabric)
         loss.item()  # waits for the device
 
-    plain = launch(Recipe(precision="fp32"))
+    plain = launch("fp32")
     plain_model = build_backbone(backbone, len(data.classes), 3, training.augment.crop)
-    plain_network, plain_optimizer = plain.setup(plain_model, build_optimizer(plain_model, recipe))
+    plain_network, plain_optimizer = plain.setup(
+        plain_model,
+        build_optimizer(plain_model, recipe.optimizer, recipe.base_lr, recipe.weight_decay),
+    )
     plain_inputs = inputs.contiguous()
 
     def fp32() -> None:

@@ -7,7 +7,8 @@ from safetensors.torch import load_file, save_file
 
 from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone
-from vitrial.models.initialisation import imagenet_weights, load_imagenet, load_trained
+from vitrial.models.initialisation import load_trained, load_weights, weights_file
+from vitrial.protocol import Arm
 
 CNN, VIT = "resnet10t", "deit_tiny_patch16_224"
 
@@ -44,7 +45,7 @@ def test_random_cnn_is_kaimings():
 
 
 def test_imagenet_weights_arrive_all_but_the_head(cnn_file):
-    model = load_imagenet(CNN, cnn_file, classes=7, channels=3, crop=64)
+    model = load_weights(CNN, cnn_file, classes=7, channels=3, crop=64)
     torch.manual_seed(1)
     source = timm.create_model(CNN)
     images = torch.randn(2, 3, 64, 64)
@@ -55,8 +56,8 @@ def test_imagenet_weights_arrive_all_but_the_head(cnn_file):
 
 
 def test_one_channel_stem_sums_the_colours(cnn_file):
-    model = load_imagenet(CNN, cnn_file, classes=7, channels=1, crop=64)
-    colour = load_imagenet(CNN, cnn_file, classes=7, channels=3, crop=64)
+    model = load_weights(CNN, cnn_file, classes=7, channels=1, crop=64)
+    colour = load_weights(CNN, cnn_file, classes=7, channels=3, crop=64)
     gray = torch.randn(2, 1, 64, 64)
     torch.testing.assert_close(
         model.eval().forward_features(gray),
@@ -68,28 +69,28 @@ def test_one_channel_stem_sums_the_colours(cnn_file):
 
 def test_position_embedding_is_resampled_to_the_crop(tmp_path):
     save_file(contiguous(timm.create_model(VIT)), tmp_path / "vit.safetensors")
-    model = load_imagenet(VIT, tmp_path / "vit.safetensors", 7, 3, crop=64)
+    model = load_weights(VIT, tmp_path / "vit.safetensors", 7, 3, crop=64)
     assert model.pos_embed.shape[1] == 1 + 4 * 4
 
 
 def test_plain_pth_is_read(tmp_path):
     torch.save(timm.create_model(CNN).state_dict(), tmp_path / "cnn.pth")
-    assert load_imagenet(CNN, tmp_path / "cnn.pth", 7, 3, 64)
+    assert load_weights(CNN, tmp_path / "cnn.pth", 7, 3, 64)
 
 
 def test_another_architecture_is_refused(cnn_file):
     with pytest.raises(VitrialError, match=r"does not fit resnet18"):
-        load_imagenet("resnet18", cnn_file, 7, 3, 64)
+        load_weights("resnet18", cnn_file, 7, 3, 64)
 
 
 def test_a_file_whose_names_match_nothing_is_refused(tmp_path, cnn_file):
     save_file(contiguous(timm.create_model(VIT)), tmp_path / "vit.safetensors")
     with pytest.raises(VitrialError, match=r"does not fit resnet10t: it has no"):
-        load_imagenet(CNN, tmp_path / "vit.safetensors", 7, 3, 64)
+        load_weights(CNN, tmp_path / "vit.safetensors", 7, 3, 64)
     state = {f"backbone.{name}": value for name, value in load_file(cnn_file).items()}
     save_file(state, tmp_path / "prefixed.safetensors")
     with pytest.raises(VitrialError, match=r"does not fit resnet10t: it has no"):
-        load_imagenet(CNN, tmp_path / "prefixed.safetensors", 7, 3, 64)
+        load_weights(CNN, tmp_path / "prefixed.safetensors", 7, 3, 64)
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
@@ -102,7 +103,7 @@ def test_a_truncated_file_is_refused(tmp_path, cnn_file, suffix):
     cut = tmp_path / f"cut.{suffix}"
     cut.write_bytes(whole.read_bytes()[:100_000])
     with pytest.raises(VitrialError, match=r"damaged"):
-        load_imagenet(CNN, cut, 7, 3, 64)
+        load_weights(CNN, cut, 7, 3, 64)
 
 
 class Malice:
@@ -113,29 +114,45 @@ class Malice:
 def test_a_pickle_with_code_is_refused_unrun(tmp_path):
     torch.save({"state_dict": Malice()}, tmp_path / "evil.pth")
     with pytest.raises(VitrialError, match=r"more than weights.*refused"):
-        load_imagenet(CNN, tmp_path / "evil.pth", 7, 3, 64)
+        load_weights(CNN, tmp_path / "evil.pth", 7, 3, 64)
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(Malice(), protocol=2))
     with pytest.raises(VitrialError, match=r"refused"):
-        load_imagenet(CNN, tmp_path / "plain.pth", 7, 3, 64)
+        load_weights(CNN, tmp_path / "plain.pth", 7, 3, 64)
 
 
-def test_without_network_the_sentence_says_which_file_to_put_where(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("initialisation", "file"),
+    [
+        ("imagenet", "resnet50.a1_in1k.safetensors"),
+        ("timm:a2_in1k+dino", "resnet50.a2_in1k.safetensors"),
+    ],
+)
+def test_without_network_the_sentence_says_which_file_to_put_where(
+    tmp_path, monkeypatch, initialisation, file
+):
     monkeypatch.setenv("VITRIAL_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    arm = Arm(backbone="resnet50", initialisation=initialisation)
+    wanted = tmp_path / "weights" / file
     with pytest.raises(VitrialError) as error:
-        imagenet_weights("resnet50", None)
-    assert "model.safetensors" in str(error.value)
-    wanted = tmp_path / "weights" / "resnet50.a1_in1k.safetensors"
+        weights_file(arm)
+    assert "fetch model.safetensors from https://huggingface.co/timm/" in str(error.value)
     assert str(wanted) in str(error.value)
     wanted.parent.mkdir()
     wanted.touch()
-    assert imagenet_weights("resnet50", None) == wanted
+    assert weights_file(arm) == wanted
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(VitrialError, match=r"nowhere\.pth"):
-        imagenet_weights(CNN, tmp_path / "nowhere.pth")
+    arm = Arm(backbone=CNN, initialisation=f"file:{tmp_path / 'nowhere.pth'}")
+    with pytest.raises(VitrialError, match=r"not at .*nowhere\.pth"):
+        weights_file(arm)
+
+
+@pytest.mark.parametrize("initialisation", ["random", "random+dino", "transfer:other"])
+def test_other_initialisations_need_no_file(initialisation):
+    assert weights_file(Arm(backbone=CNN, initialisation=initialisation)) is None
 
 
 def test_an_earlier_stage_gives_all_but_the_head(tmp_path):

@@ -10,8 +10,8 @@ from vitrial.data.prepared import prepare_data
 from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Augment, Image, PhantomData, Plateau, Recipe, Split
+from vitrial.train.checkpoint import WEIGHTS
 from vitrial.train.fit import (
-    BEST,
     CHECKPOINT,
     Training,
     _class_weights,
@@ -43,7 +43,7 @@ def model_for(data):
 def run(data, folder, **recipe):
     training = training_on(data, **recipe)
     model = model_for(data)
-    return model, fit(model, training, folder, launch(training.recipe))
+    return model, fit(model, training, folder, launch(training.recipe.precision))
 
 
 def test_history_says_all_and_checkpoint_holds_it(data, tmp_path):
@@ -73,14 +73,14 @@ def test_best_weights_are_those_of_the_best_epoch_even_below_zero(data, tmp_path
     saved = []
     monkeypatch.setattr("vitrial.train.fit.save_weights", lambda path, model: saved.append(path))
     run(data, tmp_path, epochs=3)
-    assert saved == [tmp_path / BEST] * 2
+    assert saved == [tmp_path / WEIGHTS] * 2
 
 
 def test_a_rate_that_explodes_ends_with_a_sentence_and_keeps_the_last_checkpoint(data, tmp_path):
     run(data, tmp_path, epochs=1)
     before = (tmp_path / CHECKPOINT).read_bytes()
     poisoned = replace(training_on(data), mean=(float("nan"),))
-    fabric = launch(poisoned.recipe)
+    fabric = launch(poisoned.recipe.precision)
     with pytest.raises(VitrialError, match=r"no longer finite at batch 1 of epoch 2.*base_lr"):
         fit(model_for(data), poisoned, tmp_path, fabric)
     assert (tmp_path / CHECKPOINT).read_bytes() == before
@@ -91,7 +91,7 @@ def test_weights_that_explode_in_the_last_step_end_with_a_sentence(data, tmp_pat
     model = model_for(data)
     model.fc.weight.data.fill_(float("inf"))
     with pytest.raises(VitrialError, match=r"no longer finite"):
-        _validate(model, training, 0, launch(training.recipe))
+        _validate(model, training, 0, launch(training.recipe.precision))
 
 
 def test_training_ends_when_the_score_has_saturated_at_the_final_rate(data, tmp_path, monkeypatch):
@@ -111,7 +111,7 @@ def test_class_weights_make_every_class_count_equally(data):
 
 def test_gradients_are_clipped_to_the_norm(data):
     recipe = Recipe(precision="fp32", base_lr=1.0, weight_decay=0.0)
-    fabric = launch(recipe)
+    fabric = launch(recipe.precision)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
     before = [p.detach().clone() for p in model.parameters()]
     network, optimizer = fabric.setup(model, torch.optim.SGD(model.parameters(), lr=1.0))
@@ -130,7 +130,7 @@ def test_a_network_learns_the_phantoms(pixel_caches, tmp_path):
     training = Training(data, recipe, augment, "quadratic_kappa", data.mean, data.std, seed=0)
     torch.manual_seed(0)
     model = build_backbone("resnet10t", 5, 3, 56)
-    history = fit(model, training, tmp_path, launch(recipe))
+    history = fit(model, training, tmp_path, launch(recipe.precision))
     assert max(row["score"] for row in history) > 0.4
     assert history[-1]["train_loss"] < history[0]["train_loss"]
 
@@ -144,6 +144,6 @@ def test_a_compiled_network_trains_and_goes_on(data, tmp_path):
     for epochs in (1, 2):
         part = replace(training, recipe=recipe.model_copy(update={"epochs": epochs}))
         model = build_backbone("test_resnet", len(data.classes), 1, AUGMENT.crop)
-        history = fit(model, part, tmp_path, launch(recipe))
+        history = fit(model, part, tmp_path, launch(recipe.precision))
     assert [row["epoch"] for row in history] == [1, 2]
     assert all(np.isfinite(row["train_loss"]) for row in history)

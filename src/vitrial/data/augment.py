@@ -60,7 +60,7 @@ def draw_views(augment: Augment, n: int, side: int, generator: Generator) -> Vie
     factors, order = _draw_jitter(augment.jitter, n, generator)
     return Views(
         crops=draw_crops(n, side, augment.scale, augment.ratio, generator),
-        flips=_uniform(n, 2, generator) < chances,
+        flips=uniform(n, 2, generator) < chances,
         factors=factors,
         order=order,
     )
@@ -80,13 +80,13 @@ def draw_crops(n: int, side: int, scale: Bounds, ratio: Bounds, generator: Gener
         int64 (n, 4): top, left, height, width; inside the image. Where no draw fits, the largest
         central box whose ratio lies in the range.
     """
-    area = side**2 * _uniform(n, TRIES, generator, *scale)
-    aspect = _uniform(n, TRIES, generator, math.log(ratio[0]), math.log(ratio[1])).exp()
+    area = side**2 * uniform(n, TRIES, generator, *scale)
+    aspect = uniform(n, TRIES, generator, math.log(ratio[0]), math.log(ratio[1])).exp()
     sizes = torch.stack([(area / aspect).sqrt(), (area * aspect).sqrt()], dim=2).round().long()
     fits = ((sizes > 0) & (sizes <= side)).all(dim=2)
     first = fits.int().argmax(dim=1)  # the first True of a row; 0 where there is none
     size = sizes[torch.arange(n), first]
-    corner = (_uniform(n, 2, generator) * (side - size + 1)).long()
+    corner = (uniform(n, 2, generator) * (side - size + 1)).long()
     height, width = round(side / max(1, ratio[0])), round(side * min(1, ratio[1]))
     largest = torch.tensor([height, width]).clamp(min=1)
     central = torch.cat([(side - largest) // 2, largest])
@@ -98,18 +98,19 @@ def _draw_jitter(jitter: Jitter | None, n: int, generator: Generator) -> tuple[T
     if jitter is None:
         return NEUTRAL.expand(n, 4), torch.arange(4).expand(n, 4)
     reach = torch.tensor([jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue])
-    factors = NEUTRAL + reach * _uniform(n, 4, generator, -1, 1).float()
-    jittered = _uniform(n, 1, generator) < jitter.p
-    order = _uniform(n, 4, generator).argsort(dim=1)  # sorting noise permutes at random
+    factors = NEUTRAL + reach * uniform(n, 4, generator, -1, 1).float()
+    jittered = uniform(n, 1, generator) < jitter.p
+    order = uniform(n, 4, generator).argsort(dim=1)  # sorting noise permutes at random
     return torch.where(jittered, factors, NEUTRAL), order
 
 
-def _uniform(n: int, k: int, generator: Generator, low: float = 0, high: float = 1) -> Tensor:
+def uniform(n: int, k: int, generator: Generator, low: float = 0, high: float = 1) -> Tensor:
+    """Draws float64 (n, k), uniform between the bounds."""
     return low + (high - low) * torch.rand(n, k, dtype=torch.float64, generator=generator)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Steps on one image are so short that threads would mostly wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -119,7 +120,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@_one_thread()
+@one_thread()
 def augment_batch(images: Tensor, views: Views, crop: int) -> Tensor:
     """Apply one view to each image: crop and resize (antialiased), flip, jitter colours.
 
@@ -210,13 +211,13 @@ def _brightness_(images: Tensor, factor: Tensor) -> None:
 
 
 def _contrast_(images: Tensor, factor: Tensor) -> None:
-    gray = _gray(images)
+    gray = to_gray(images)
     total = (gray * 2**23).int().sum((1, 2, 3), keepdim=True)  # integers: exact in any order
     _blend_(images, total.float() / (2**23 * gray[0].numel()), factor)
 
 
 def _saturation_(images: Tensor, factor: Tensor) -> None:
-    _blend_(images, _gray(images), factor)
+    _blend_(images, to_gray(images), factor)
 
 
 def _hue_(images: Tensor, turns: Tensor) -> None:
@@ -240,8 +241,8 @@ def _blend_(images: Tensor, other: Tensor, factor: Tensor) -> None:
     images.mul_(factor).add_(other * (1 - factor)).clamp_(0, 1)
 
 
-def _gray(images: Tensor) -> Tensor:
-    """(n, 1, height, width)."""
+def to_gray(images: Tensor) -> Tensor:
+    """Brightness (n, 1, height, width) of images (n, C, height, width)."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.chunk(3, dim=1)

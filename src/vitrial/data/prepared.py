@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from vitrial.data.batches import CachedImages
+from vitrial.data.batches import CachedImages, Part, UnlabelledImages
 from vitrial.data.cache import PixelCache
 from vitrial.data.checks import usable
-from vitrial.data.sources import load_dataset
+from vitrial.data.sources import draw_groups, load_dataset
 from vitrial.data.split import split_hash, split_manifest
 from vitrial.errors import Problem
 from vitrial.protocol import Data, Image, Split, digest
@@ -24,12 +24,13 @@ class Prepared:
     Attributes:
         name: Of the data set.
         manifest: Columns `image`, `label`, `group`, `split`, `row` (in the cache), `target` (class
-            index) and the data set's own metadata.
+            index), `labelled` (whether training may use the label) and the data set's metadata.
         classes: Class names, by class index.
         cache: The pixels.
         mean: Of the training split's pixels, for each channel, in [0, 1].
         std: Likewise.
         problems: What was left out, and notes on what was used.
+        further: Images without labels, for self-supervision.
     """
 
     name: str
@@ -39,10 +40,11 @@ class Prepared:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     problems: list[Problem]
+    further: list[Part] = field(default_factory=list)
 
     def rows_of(self, split: str) -> pd.DataFrame:
-        """The manifest of one split."""
-        return self.manifest[self.manifest["split"] == split]
+        """The manifest of one split; of `train`, the images whose labels are used."""
+        return self.manifest[(self.manifest["split"] == split) & self.manifest["labelled"]]
 
     def images_of(self, split: str) -> CachedImages:
         """The images and targets of one split."""
@@ -51,13 +53,21 @@ class Prepared:
             self.cache, part["row"].to_numpy(copy=True), part["target"].to_numpy(copy=True)
         )
 
+    def without_labels(self) -> UnlabelledImages:
+        """All that self-supervision may see: the training images, and further ones."""
+        training = self.manifest.loc[self.manifest["split"] == "train", "row"]
+        return UnlabelledImages([(self.cache, training.to_numpy(copy=True)), *self.further])
+
     def split_hash(self) -> str:
         """Changes with any image's split."""
         return split_hash(self.manifest["image"].tolist(), self.manifest["split"].tolist())
 
     def fingerprint(self) -> str:
-        """Changes with any file, preparation, label, group or split that a run could see."""
-        table = self.manifest[["image", "target", "group", "split", "row"]]
+        """Changes with any file, preparation, label, group or split that a run could see.
+
+        Further images without labels are no part of it: see `UnlabelledImages.fingerprint`.
+        """
+        table = self.manifest[["image", "target", "group", "split", "labelled", "row"]]
         return digest([self.cache.key, self.classes, sorted(map(list, table.to_numpy().tolist()))])
 
 
@@ -87,8 +97,10 @@ def prepare_data(
         problems = [*problems, Problem(dataset.name, what, "nothing", fatal=False)]
     manifest = manifest.assign(split=split_manifest(manifest, split))
     manifest["target"] = manifest["label"].map(dataset.classes.index).astype(np.int64)
-    training = manifest.loc[manifest["split"] == "train", "row"].to_numpy()
-    mean, std = pixel_statistics(cache, training)
+    training = manifest[manifest["split"] == "train"]
+    labelled = draw_groups(training, round(split.labelled * len(training)))
+    manifest["labelled"] = (manifest["split"] != "train") | manifest["row"].isin(labelled["row"])
+    mean, std = pixel_statistics(cache, training["row"].to_numpy())
     return Prepared(dataset.name, manifest, dataset.classes, cache, mean, std, problems)
 
 

@@ -1,4 +1,4 @@
-"""Where an arm's weights start: random, ImageNet, or a stage that vitrial trained before."""
+"""Where an arm's weights start: at random, in a file, or in a stage that vitrial trained before."""
 
 from __future__ import annotations
 
@@ -14,31 +14,38 @@ from torch import nn
 from vitrial.data.cache import default_root
 from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone, pretrained_cfg
+from vitrial.protocol import Arm
 
 
-def imagenet_weights(backbone: str, given: Path | None) -> Path:
-    """The file with a backbone's ImageNet weights: the given one, a local copy, or timm's hub.
+def weights_file(arm: Arm) -> Path | None:
+    """The file that an arm starts from: its own, a local copy of timm's, or timm's hub.
+
+    Returns:
+        None if it starts from random weights or from another stage.
 
     Raises:
-        VitrialError: There is none, with a sentence saying which file to put where.
+        VitrialError: There is no file, with a sentence saying which to put where.
     """
-    if given is not None:
-        if not given.is_file():
-            raise VitrialError(f"The weights of {backbone} are not at {given}: mend `weights`.")
-        return given
-    cfg = pretrained_cfg(backbone)
-    if not cfg.hf_hub_id:
+    if (local := local_weights(arm)) is None or local.is_file():
+        return local
+    if arm.origin.kind == "file":
+        raise VitrialError(f"The weights of {arm.backbone} are not at {local}: mend the path.")
+    hub = pretrained_cfg(arm.model).hf_hub_id
+    if not hub:
         raise VitrialError(
-            f"timm has no ImageNet weights for {backbone}: choose another backbone, or name a "
-            "local file with `weights`."
+            f"timm has no weights for {arm.model}: choose another backbone, or name a local file "
+            "by file:PATH."
         )
-    local = local_weights(backbone)
-    return local if local.is_file() else _download(backbone, cfg.hf_hub_id, local)
+    return _download(arm.model, hub, local)
 
 
-def local_weights(backbone: str) -> Path:
-    """Where a file of a backbone's ImageNet weights is looked for before the hub is asked."""
-    cfg = pretrained_cfg(backbone)
+def local_weights(arm: Arm) -> Path | None:
+    """Where a file of an arm's weights is looked for, before timm's hub is asked."""
+    if arm.origin.kind == "file":
+        return Path(arm.origin.of)
+    if arm.origin.kind not in ("imagenet", "timm"):
+        return None
+    cfg = pretrained_cfg(arm.model)
     return default_root() / "weights" / f"{cfg.architecture}.{cfg.tag}.safetensors"
 
 
@@ -57,18 +64,17 @@ def _download(backbone: str, hub: str, local: Path) -> Path:
         return Path(hf_hub_download(hub, file))
     except Exception as error:  # no network, a proxy's refusal, a hub that is down
         raise VitrialError(
-            f"The ImageNet weights of {backbone} could not be downloaded: on a machine with "
-            f"network, fetch {file} from https://huggingface.co/{hub} and put it "
-            f"at {local}, or name a file of your own with `weights` in the arm."
+            f"The weights of {backbone} could not be downloaded: on a machine with network, fetch "
+            f"{file} from https://huggingface.co/{hub} and put it at {local}, or name a file of "
+            "your own by file:PATH as the arm's initialisation."
         ) from error
 
 
-def load_imagenet(
-    backbone: str, weights: Path, classes: int, channels: int, crop: int
-) -> nn.Module:
-    """Build a backbone from a file of ImageNet weights (.safetensors, or .pth without code).
+def load_weights(backbone: str, weights: Path, classes: int, channels: int, crop: int) -> nn.Module:
+    """Build a backbone from a file of weights (.safetensors, or .pth without code).
 
-    timm adapts stem, position embedding and head to channels, crop and classes.
+    timm adapts stem and position embedding to channels and crop; a head for other classes than
+    ImageNet's 1,000 starts anew.
 
     Raises:
         VitrialError: The file is damaged, holds code, or belongs to another architecture.

@@ -33,6 +33,11 @@ class Arm(Section):
         return parse_initialisation(self.initialisation)
 
     @property
+    def model(self) -> str:
+        """The name in timm: the backbone's, with the tag of the weights where one is asked for."""
+        return f"{self.backbone}.{self.origin.of}" if self.origin.kind == "timm" else self.backbone
+
+    @property
     def name(self) -> str:
         """`backbone / initialisation`, as it stands in tables."""
         return f"{self.backbone} / {self.origin}"

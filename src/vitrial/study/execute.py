@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
+from vitrial.data.batches import Part
 from vitrial.data.prepared import Prepared, prepare_data
-from vitrial.errors import DataError, VitrialError
+from vitrial.data.unlabelled import prepare_unlabelled
+from vitrial.errors import DataError, Problem, VitrialError
 from vitrial.protocol import Protocol
 from vitrial.study.plan import Stage, plan, sources_used
 from vitrial.study.progress import StudyProgress, strangers_sentence
@@ -46,7 +49,7 @@ def run(
     root = Path(out) if out is not None else Path("studies") / protocol.name
     datasets = prepare_datasets(protocol, cache)
     problems = [problem for data in datasets.values() for problem in data.problems]
-    stages = plan(protocol, {name: data.fingerprint() for name, data in datasets.items()})
+    stages = plan(protocol, fingerprints(datasets))
     study = Study.write(root, protocol, datasets["data"], stages, problems)
     workers = default_workers() if workers is None else workers
     console = console or Console(stderr=True)
@@ -68,27 +71,65 @@ def run(
 def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str, Prepared]:
     """The data set `data` and the sources that arms transfer from, ready for training.
 
-    Images of the data set's validation and test splits are left out of the sources.
+    Images of the data set's validation and test splits are left out of the sources and of the
+    unlabelled images.
 
     Raises:
         DataError: Something in any of them is wrong, with everything that is.
     """
     prepared: dict[str, Prepared] = {}
     errors: list[DataError] = []
+    # The share of labels is the trial's question; a source's labels are there in any case.
+    all_labels = protocol.split.model_copy(update={"labelled": 1.0})
     held_out: frozenset[str] = frozenset()
     for name, section in {"data": protocol.data, **sources_used(protocol)}.items():
+        split = protocol.split if name == "data" else all_labels
         try:
-            data = prepare_data(section, protocol.split, protocol.image, cache, held_out)
+            data = prepare_data(section, split, protocol.image, cache, held_out)
         except DataError as error:
             errors.append(error)
             continue
         prepared[name] = data
         if name == "data":
             held_out = frozenset(data.manifest.loc[data.manifest["split"] != "train", "sha256"])
+    try:
+        further = _further(protocol, cache, held_out)
+    except DataError as error:
+        errors.append(error)
     if errors:
         problems = [problem for error in errors for problem in error.problems]
         raise DataError(" ".join(map(str, errors)), problems)
+    prepared["data"] = replace(
+        prepared["data"],
+        further=[part for part, _ in further],
+        problems=prepared["data"].problems + [p for _, problems in further for p in problems],
+    )
     return prepared
+
+
+def fingerprints(datasets: dict[str, Prepared]) -> dict[str, str]:
+    """What the plan has to know of the data: see `plan`."""
+    unlabelled = datasets["data"].without_labels().fingerprint()
+    return {name: data.fingerprint() for name, data in datasets.items()} | {
+        "unlabelled": unlabelled
+    }
+
+
+def _further(
+    protocol: Protocol, cache: Path | None, held_out: frozenset[str]
+) -> list[tuple[Part, list[Problem]]]:
+    """The protocol's images without labels, and what is wrong with them."""
+    if protocol.unlabelled is None:
+        return []
+    return [
+        prepare_unlabelled(
+            protocol.unlabelled,
+            protocol.image,
+            cache,
+            on_problem=protocol.data.on_problem,
+            held_out=held_out,
+        )
+    ]
 
 
 def carry_out(

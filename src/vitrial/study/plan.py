@@ -15,18 +15,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vitrial.models.initialisation import local_weights
-from vitrial.protocol import Arm, Data, Protocol, Recipe, digest
+from vitrial.protocol import Arm, Byol, Data, Dino, Protocol, Recipe, digest
 from vitrial.seeds import seed_of
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One training: `pretrain` on a source, shared by runs; `finetune`, which makes a run; `tune`.
+    """One training.
+
+    `pretrain` is supervised, on a source; `selfsupervise` needs no labels; `finetune` makes a run;
+    `tune` tries a rate. Runs share the first two.
 
     Attributes:
         kind: What it is.
         arm: Backbone and initialisation.
-        repetition: From 1; None for a pretraining.
+        repetition: From 1; None for what all repetitions share.
         dataset: `data`, or the entry of `sources`.
         recipe: How to optimise.
         seed: Decides every random draw.
@@ -34,11 +37,11 @@ class Stage:
         inputs: What else decides its bits: data, views, endpoint, program.
     """
 
-    kind: Literal["pretrain", "finetune", "tune"]
+    kind: Literal["pretrain", "selfsupervise", "finetune", "tune"]
     arm: Arm
     repetition: int | None
     dataset: str
-    recipe: Recipe
+    recipe: Recipe | Dino | Byol
     seed: int
     start: Stage | None
     inputs: dict[str, Any] = field(repr=False)
@@ -50,7 +53,7 @@ class Stage:
             {
                 "kind": self.kind,
                 "backbone": self.arm.backbone,
-                "initialisation": self.arm.initialisation,
+                "initialisation": str(self.arm.origin),
                 "weights": _content(self.arm),
                 "recipe": self.recipe.model_dump(mode="json"),
                 "seed": self.seed,
@@ -62,21 +65,30 @@ class Stage:
     @property
     def name(self) -> str:
         """What a person calls it."""
+        ending = "" if self.repetition is None else f", repetition {self.repetition}"
         if self.kind == "pretrain":
-            return f"{self.arm.backbone} / pretraining on {self.dataset}"
+            return f"{self.arm.backbone} / pretraining on {self.dataset}{ending}"
+        if self.kind == "selfsupervise":
+            return f"{self.arm.name}, self-supervision{ending}"
         if self.kind == "tune":
             return f"{self.arm.name}, base rate {self.recipe.base_lr:g}"
-        return f"{self.arm.name}, repetition {self.repetition}"
+        return f"{self.arm.name}{ending}"
 
     @property
     def folder(self) -> str:
         """Its folder below the study's, unique to its key."""
-        slug = "-".join((self.arm.backbone, self.arm.initialisation)).replace(":", "-")
-        if self.kind == "pretrain":
+        slug = "-".join((self.arm.backbone, str(self.arm.origin))).replace(":", "-")
+        slug += "" if self.repetition is None else f"-{self.repetition}"
+        if self.kind in ("pretrain", "selfsupervise"):
             return f"pretrained/{slug}-{self.key}"
         if self.kind == "tune":
             return f"tuning/{slug}-{self.recipe.base_lr:g}-{self.key}"
-        return f"runs/{slug}-{self.repetition}-{self.key}"
+        return f"runs/{slug}-{self.key}"
+
+    @property
+    def chain(self) -> list[Stage]:
+        """The stages that it starts from, the first first, and itself."""
+        return [*(self.start.chain if self.start else []), self]
 
 
 def plan(protocol: Protocol, fingerprints: dict[str, str]) -> list[Stage]:
@@ -86,21 +98,20 @@ def plan(protocol: Protocol, fingerprints: dict[str, str]) -> list[Stage]:
 
     Args:
         protocol: The experiment.
-        fingerprints: Of the data set `data` and of each entry of `sources` that an arm uses.
+        fingerprints: Of the data set `data`, of each entry of `sources` that an arm uses, and of
+            what self-supervision sees, `unlabelled`.
     """
     stages: dict[str, Stage] = {}
     for repetition in range(1, protocol.repetitions + 1):
         for arm in protocol.arms:
-            run = _finetune(protocol, arm, repetition, fingerprints)
-            for stage in (run.start, run):
-                if stage is not None:
-                    stages.setdefault(stage.key, stage)
+            for stage in _finetune(protocol, arm, repetition, fingerprints).chain:
+                stages.setdefault(stage.key, stage)
     return list(stages.values())
 
 
 def sources_used(protocol: Protocol) -> dict[str, Data]:
     """The entries of `sources` that arms transfer from."""
-    used = {arm.source for arm in protocol.arms}
+    used = {arm.origin.of for arm in protocol.arms if arm.origin.kind == "transfer"}
     return {name: data for name, data in protocol.sources.items() if name in used}
 
 
@@ -117,11 +128,17 @@ def code_version() -> dict[str, str]:
     content = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources))
     return {
         "vitrial": f"{version('vitrial')}+{content.hexdigest()[:8]}",
-        **{name: version(name) for name in ("torch", "torchvision", "timm")},
+        **{name: version(name) for name in ("torch", "torchvision", "timm", "lightly")},
     }
 
 
 def _finetune(protocol: Protocol, arm: Arm, repetition: int, fingerprints: dict[str, str]) -> Stage:
+    shared = None if protocol.share_pretraining else repetition
+    start = None
+    if arm.origin.kind == "transfer":
+        start = _pretrain(protocol, arm, shared, fingerprints)
+    if arm.origin.method is not None:
+        start = _selfsupervise(protocol, arm, shared, start, fingerprints)
     return Stage(
         kind="finetune",
         arm=arm,
@@ -129,22 +146,52 @@ def _finetune(protocol: Protocol, arm: Arm, repetition: int, fingerprints: dict[
         dataset="data",
         recipe=protocol.recipe_of(arm),
         seed=seed_of(protocol.name, protocol.seed, arm.name, repetition, "finetune"),
-        start=_pretrain(protocol, arm, arm.source, fingerprints) if arm.source else None,
-        inputs=_inputs(protocol, fingerprints["data"]),
+        start=start,
+        inputs=_inputs(protocol, fingerprints["data"]) | {"endpoint": protocol.endpoint},
     )
 
 
-def _pretrain(protocol: Protocol, arm: Arm, source: str, fingerprints: dict[str, str]) -> Stage:
+def _pretrain(
+    protocol: Protocol, arm: Arm, repetition: int | None, fingerprints: dict[str, str]
+) -> Stage:
+    # Of the arm only what its pretraining depends on, so that arms share it.
+    arm = Arm(backbone=arm.backbone, initialisation=str(arm.origin.base))
     return Stage(
         kind="pretrain",
-        arm=Arm.model_construct(**{**dict(arm), "base_lr": None}),
-        repetition=None,
-        dataset=source,
+        arm=arm,
+        repetition=repetition,
+        dataset=arm.origin.of,
         recipe=protocol.pretrain or protocol.recipe,
-        seed=seed_of(protocol.name, protocol.seed, arm.name, "pretrain"),
+        seed=seed_of(protocol.name, protocol.seed, arm.name, *_numbered(repetition), "pretrain"),
         start=None,
-        inputs=_inputs(protocol, fingerprints[source]),
+        inputs=_inputs(protocol, fingerprints[arm.origin.of]) | {"endpoint": protocol.endpoint},
     )
+
+
+def _selfsupervise(
+    protocol: Protocol,
+    arm: Arm,
+    repetition: int | None,
+    start: Stage | None,
+    fingerprints: dict[str, str],
+) -> Stage:
+    arm = Arm(backbone=arm.backbone, initialisation=arm.initialisation)
+    seed = seed_of(protocol.name, protocol.seed, arm.name, *_numbered(repetition), "selfsupervise")
+    return Stage(
+        kind="selfsupervise",
+        arm=arm,
+        repetition=repetition,
+        dataset="data",
+        recipe=protocol.dino if arm.origin.method == "dino" else protocol.byol,
+        seed=seed,
+        start=start,
+        inputs=_inputs(protocol, fingerprints["data"])
+        | {"unlabelled": fingerprints["unlabelled"], "normalise": protocol.recipe.normalise},
+    )
+
+
+def _numbered(repetition: int | None) -> tuple[int, ...]:
+    return () if repetition is None else (repetition,)
 
 
 def _inputs(protocol: Protocol, fingerprint: str) -> dict[str, Any]:
@@ -152,17 +199,14 @@ def _inputs(protocol: Protocol, fingerprint: str) -> dict[str, Any]:
         "data": fingerprint,
         "channels": protocol.image.channels,
         "augment": protocol.augment.model_dump(mode="json"),
-        "endpoint": protocol.endpoint,
         "code": code_version(),
     }
 
 
 def _content(arm: Arm) -> str | None:
-    """Digest of the file of ImageNet weights, where it lies here already."""
-    if arm.initialisation != "imagenet":
-        return None
-    weights = arm.weights or local_weights(arm.backbone)
-    if not weights.is_file():
+    """Digest of the file of weights that an arm starts from, where it lies here already."""
+    weights = local_weights(arm)
+    if weights is None or not weights.is_file():
         return None
     with weights.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

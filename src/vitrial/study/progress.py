@@ -74,6 +74,16 @@ class StudyProgress:
     def epoch(self, stage: Stage, history: History) -> None:
         """Show the last epoch."""
         row = history[-1]
+        if "score" not in row:
+            looks = [f"{r['knn']:.3f}" for r in history if "knn" in r]
+            self.best = f"loss {row['loss']:.3f} after {len(history)} epochs"
+            if looks:
+                self.best += (
+                    f", neighbours' balanced accuracy on validation {history[0]['knn_before']:.3f} "
+                    f"before and {looks[-1]} now"
+                )
+            self.bar.update(self.task, description=f"{escape(stage.name)}: {self.best}")
+            return
         best = max(history, key=lambda r: r["score"])
         self.best = (
             f"validation {self.endpoint} {best['score']:.3f} "

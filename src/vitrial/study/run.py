@@ -1,4 +1,4 @@
-"""One run, from its initialisation to its predictions."""
+"""One stage, from its initialisation to its weights and, in a run, its predictions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from torch import nn
 from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
 from vitrial.evaluate.predict import CentralView, predict
-from vitrial.models.backbone import build_backbone
-from vitrial.models.initialisation import imagenet_weights, load_imagenet, load_trained
-from vitrial.protocol import Protocol
-from vitrial.seeds import seed_of
+from vitrial.protocol import Protocol, Recipe
+from vitrial.study.initial import initial_model, normalisation
 from vitrial.study.plan import Stage
+from vitrial.study.selfsupervise import selfsupervise
 from vitrial.study.store import RunFolder
-from vitrial.train.checkpoint import History
-from vitrial.train.fit import BEST, Training, fit, launch
+from vitrial.train.checkpoint import WEIGHTS, History
+from vitrial.train.fit import Training, fit, launch
 
 OnEpoch = Callable[[History], None]
 
@@ -41,13 +40,16 @@ def run_stage(
     """Train a stage in its folder below `root`; a finetuning then predicts, test images once.
 
     Raises:
-        VitrialError: Its weights cannot be had, or the loss is no longer finite.
+        VitrialError: Its weights cannot be had, or training came to no good.
     """
     folder = RunFolder(root / stage.folder)
-    fabric = launch(stage.recipe)
+    fabric = launch(stage.recipe.precision)
     folder.begin(_identity(stage, protocol, data, fabric))
+    if not isinstance(stage.recipe, Recipe):
+        selfsupervise(stage, protocol, data, root, workers, fabric, on_epoch)
+        return
     model = initial_model(stage, protocol, len(data.classes), root)
-    mean, std = normalisation(stage, model, data)
+    mean, std = normalisation(stage.recipe.normalise, model, data)
     training = Training(
         data, stage.recipe, protocol.augment, protocol.endpoint, mean, std, stage.seed, workers
     )
@@ -55,7 +57,7 @@ def run_stage(
     folder.write_metrics(history)
     started = time.perf_counter()
     if stage.kind == "finetune":
-        model.load_state_dict(load_file(folder.path / BEST))
+        model.load_state_dict(load_file(folder.path / WEIGHTS))
         folder.write_predictions(predictions(model, training, fabric))
     best = max(history, key=lambda row: row["score"])
     seconds = {name: sum(row[name] for row in history) for name in ("seconds", "train_seconds")}
@@ -73,34 +75,6 @@ def run_stage(
             "parameters": sum(p.numel() for p in model.parameters()),
         }
     )
-
-
-def initial_model(stage: Stage, protocol: Protocol, classes: int, root: Path) -> nn.Module:
-    """The arm's backbone with the weights that its initialisation says.
-
-    A stage that was interrupted starts here too; `fit` then puts its checkpoint on top.
-    """
-    torch.manual_seed(seed_of(stage.seed, "initialisation"))
-    shape = (classes, protocol.image.channels, protocol.augment.crop)
-    if stage.arm.initialisation == "imagenet":
-        weights = imagenet_weights(stage.arm.backbone, stage.arm.weights)
-        return load_imagenet(stage.arm.backbone, weights, *shape)
-    model = build_backbone(stage.arm.backbone, *shape)
-    if stage.start is not None:
-        model = load_trained(model, root / stage.start.folder / BEST)
-    return model
-
-
-def normalisation(
-    stage: Stage, model: nn.Module, data: Prepared
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, of the training split or the backbone."""
-    if stage.recipe.normalise == "data":
-        return data.mean, data.std
-    cfg: Any = model.pretrained_cfg
-    if len(data.mean) == 1:
-        return (float(np.mean(cfg["mean"])),), (float(np.mean(cfg["std"])),)
-    return tuple(cfg["mean"]), tuple(cfg["std"])
 
 
 def predictions(model: nn.Module, training: Training, fabric: Fabric) -> pd.DataFrame:

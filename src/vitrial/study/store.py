@@ -16,7 +16,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from vitrial.atomic import PARTIAL, replacing, write_json, write_text
-from vitrial.train.checkpoint import History
+from vitrial.train.checkpoint import CHECKPOINT, History
 
 Status = Literal["done", "running", "failed", "left"]
 
@@ -94,7 +94,7 @@ class RunFolder:
     def finish(self, result: dict[str, Any]) -> None:
         """Write the result, which makes the stage done; the checkpoint has served its purpose."""
         write_json(self.path / "result.json", result)
-        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+        (self.path / CHECKPOINT).unlink(missing_ok=True)
 
     def result(self) -> dict[str, Any]:
         """Best epoch, epochs, seconds, parameters."""

@@ -67,7 +67,7 @@ class Study:
                     "name": stage.name,
                     "arm": stage.arm.name,
                     "backbone": stage.arm.backbone,
-                    "initialisation": stage.arm.initialisation,
+                    "initialisation": str(stage.arm.origin),
                     "repetition": stage.repetition,
                 }
                 for stage in stages
@@ -133,7 +133,7 @@ class Study:
 
     def table(self) -> pd.DataFrame:
         """A row an arm: test endpoint, median and standard deviation over repetitions, cost."""
-        arms = [(arm.initialisation, arm.backbone) for arm in self.protocol.arms]
+        arms = [(str(arm.origin), arm.backbone) for arm in self.protocol.arms]
         return arm_table(self.scores(), self.protocol.endpoint, arms)
 
 

@@ -13,7 +13,7 @@ from vitrial.errors import VitrialError
 from vitrial.protocol import Arm, Protocol
 from vitrial.protocol.file import write_protocol
 from vitrial.seeds import seed_of
-from vitrial.study.execute import carry_out, default_workers, prepare_datasets
+from vitrial.study.execute import carry_out, default_workers, fingerprints, prepare_datasets
 from vitrial.study.plan import Stage, plan
 from vitrial.study.progress import StudyProgress
 from vitrial.study.store import RunFolder
@@ -68,8 +68,7 @@ def tune_rates(
         )
     root = Path(out) if out is not None else Path("studies") / protocol.name
     datasets = prepare_datasets(protocol, cache)
-    fingerprints = {name: data.fingerprint() for name, data in datasets.items()}
-    stages = tuning_stages(protocol, tuple(rates), fingerprints)
+    stages = tuning_stages(protocol, tuple(rates), fingerprints(datasets))
     workers = default_workers() if workers is None else workers
     with StudyProgress(stages, protocol.endpoint, console or Console(stderr=True)) as progress:
         for stage in stages:

@@ -11,6 +11,10 @@ from torch import nn
 
 from vitrial.atomic import replacing
 
+CHECKPOINT = "checkpoint.pt"
+WEIGHTS = "weights.safetensors"
+"""What a stage leaves: those of the best validation score, or of the last teacher."""
+
 History = list[dict[str, Any]]
 
 

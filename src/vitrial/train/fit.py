@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -31,13 +31,17 @@ from vitrial.evaluate.metrics import all_metrics
 from vitrial.evaluate.predict import CentralView, predict
 from vitrial.protocol import Augment, EndpointName, Recipe
 from vitrial.seeds import generator_of, seed_of
-from vitrial.train.checkpoint import History, load_checkpoint, save_checkpoint, save_weights
+from vitrial.train.checkpoint import (
+    CHECKPOINT,
+    WEIGHTS,
+    History,
+    load_checkpoint,
+    save_checkpoint,
+    save_weights,
+)
+from vitrial.train.finite import FINITE_EVERY, first_not_finite
 from vitrial.train.optimizer import build_optimizer
 from vitrial.train.schedule import exhausted, learning_rate
-
-CHECKPOINT = "checkpoint.pt"
-BEST = "best.safetensors"
-FINITE_EVERY = 50  # steps between looks at the loss, each of which waits for the device
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,14 @@ class Training:
     workers: int = 0
 
 
-def launch(recipe: Recipe) -> Fabric:
-    """The device (a GPU if there is one) and precision of a recipe, set to repeat its bits."""
+def launch(precision: Literal["bf16", "fp32"]) -> Fabric:
+    """The device (a GPU if there is one) at a precision, set to repeat its bits."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # asked for by cuBLAS
     torch.use_deterministic_algorithms(True, warn_only=True)
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # slow, for debugging
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets every launch
-    precision: Any = {"bf16": "bf16-mixed", "fp32": "32-true"}[recipe.precision]
-    return Fabric(accelerator="auto", devices=1, precision=precision)
+    plugin: Any = {"bf16": "bf16-mixed", "fp32": "32-true"}[precision]
+    return Fabric(accelerator="auto", devices=1, precision=plugin)
 
 
 def fit(
@@ -102,7 +106,7 @@ def fit(
     """
     recipe = training.recipe
     model = model.to(memory_format=torch.channels_last)
-    optimizer: Any = build_optimizer(model, recipe)
+    optimizer: Any = build_optimizer(model, recipe.optimizer, recipe.base_lr, recipe.weight_decay)
     network: Any = torch.compile(model) if recipe.compile else model
     network, optimizer = fabric.setup(network, optimizer)
 
@@ -118,7 +122,7 @@ def fit(
         row = _summary(training, history, loss, logits)
         row |= {"train_seconds": trained - started, "seconds": time.perf_counter() - started}
         if row["score"] > max((r["score"] for r in history), default=-math.inf):
-            save_weights(folder / BEST, model)
+            save_weights(folder / WEIGHTS, model)
         history.append(row)
         save_checkpoint(folder / CHECKPOINT, model, optimizer.optimizer, history)
         on_epoch(history)
@@ -232,10 +236,9 @@ def _class_weights(targets: np.ndarray, classes: int, recipe: Recipe) -> torch.T
 
 
 def _check_finite(losses: list[torch.Tensor], epoch: int, first: int) -> None:
-    bad = (~torch.isfinite(torch.stack(losses))).nonzero()
-    if len(bad):
-        batch = first + int(bad[0]) + 1
-        where = f"The loss is no longer finite at batch {batch} of epoch {epoch + 1}"
+    bad = first_not_finite(losses)
+    if bad is not None:
+        where = f"The loss is no longer finite at batch {first + bad + 1} of epoch {epoch + 1}"
         raise VitrialError(_not_finite(where))
 
 

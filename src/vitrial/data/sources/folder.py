@@ -22,23 +22,14 @@ def load(data: FolderData) -> Dataset:
         VitrialError: There is no image, or splits and classes are side by side.
     """
     files = Files(data.root)
-    names = files.names()
-    images = [name for name in names if suffix_of(name) in SUFFIXES]
-    if not images:
-        raise VitrialError(
-            f"There is no image below {data.root}: correct data.root, or save the images as "
-            f"{', '.join(sorted(SUFFIXES))}."
-        )
+    images, problems = list_images(files, "data.root")
     top = _top(images)
     depth = 2 if _has_splits(images, top) else 1
-    problems = [_other_file(files, name) for name in names if suffix_of(name) not in SUFFIXES]
     rows = []
     for name in images:
         *parents, _ = name[len(top) :].split("/")
         parents = [_plain(parent) for parent in parents]
-        if not name.isprintable():
-            problems.append(Problem(name, "has unreadable characters in its name", "rename it"))
-        elif len(parents) < depth:
+        if len(parents) < depth:
             problems.append(
                 Problem(name, "lies in no class folder", "move it into its class's folder")
             )
@@ -49,6 +40,32 @@ def load(data: FolderData) -> Dataset:
     manifest = pd.DataFrame(rows, columns=columns, dtype=str)
     problems += _empty_classes(files.folders(), images, top, depth)
     return Dataset(files.root.stem, manifest, in_order(manifest["label"]), files, problems)
+
+
+def list_images(files: Files, key: str) -> tuple[list[str], list[Problem]]:
+    """The images below a root, and what is wrong or worth knowing about the other files.
+
+    Args:
+        files: The root.
+        key: The protocol's key that names it, for the error.
+
+    Raises:
+        VitrialError: There is no image.
+    """
+    names = files.names()
+    images = [name for name in names if suffix_of(name) in SUFFIXES]
+    if not images:
+        raise VitrialError(
+            f"There is no image below {files.root}: correct {key}, or save the images as "
+            f"{', '.join(sorted(SUFFIXES))}."
+        )
+    problems = [_other_file(files, name) for name in names if suffix_of(name) not in SUFFIXES]
+    problems += [
+        Problem(name, "has unreadable characters in its name", "rename it")
+        for name in images
+        if not name.isprintable()
+    ]
+    return [name for name in images if name.isprintable()], problems
 
 
 def _top(images: list[str]) -> str:

@@ -1,0 +1,161 @@
+"""What self-supervision does to a view beyond the augmentation of training.
+
+Grayscale, Gaussian blur and solarisation, in this order and after the colour jitter, as in BYOL
+(Grill et al. 2020, appendix B) and DINO (Caron et al. 2021). As in `augment`, the randomness of a
+whole batch is drawn first; applying it is deterministic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from vitrial.data.augment import Bounds, one_thread, to_gray, uniform
+
+Operation = Callable[[Tensor], None]
+
+
+@dataclass(frozen=True)
+class Distortions:
+    """The random parameters of n images, on the CPU.
+
+    Attributes:
+        gray: bool (n,): take the colour away.
+        sigma: float32 (n,): standard deviation of the blur in pixels, 0 for none.
+        solarise: bool (n,): invert the bright half of the values.
+    """
+
+    gray: Tensor
+    sigma: Tensor
+    solarise: Tensor
+
+    def __len__(self) -> int:
+        return len(self.gray)
+
+    def __getitem__(self, rows: slice) -> Distortions:
+        return Distortions(self.gray[rows], self.sigma[rows], self.solarise[rows])
+
+
+def draw_distortions(
+    n: int, grayscale: float, blur: float, sigma: Bounds, solarise: float, generator: Generator
+) -> Distortions:
+    """Draw the distortions of n images, independent of each other.
+
+    Each image takes four random numbers, so that no probability changes what the others give.
+
+    Args:
+        n: Number of images.
+        grayscale: Probability of grayscale, 0 to 1.
+        blur: Probability of blur, 0 to 1.
+        sigma: Range of the blur's standard deviation in pixels, uniform.
+        solarise: Probability of solarisation, 0 to 1.
+        generator: A CPU generator, the only source of randomness.
+    """
+    draws = uniform(n, 4, generator)
+    chosen = draws[:, :3] < torch.tensor([grayscale, blur, solarise], dtype=torch.float64)
+    sigmas = (sigma[0] + (sigma[1] - sigma[0]) * draws[:, 3]).float()
+    return Distortions(chosen[:, 0], sigmas * chosen[:, 1], chosen[:, 2])
+
+
+@torch.no_grad()
+@one_thread()
+def distort_(images: Tensor, distortions: Distortions) -> Tensor:
+    """Apply each image's own distortions in place; an image without any keeps its bits.
+
+    Equals torchvision's `rgb_to_grayscale`, `gaussian_blur` (reaching 3 sigma, less where an image
+    is too small to be reflected that far) and `solarize` at 0.5, on float images.
+
+    Args:
+        images: float32 (n, C, height, width) in [0, 1] on any device, C = 3, or 1 (then gray as
+            it is), in any memory format.
+        distortions: Those of n images.
+
+    Returns:
+        The images.
+
+    Raises:
+        ValueError: There are not as many distortions as images.
+    """
+    n = len(images)
+    if len(distortions) != n:
+        raise ValueError(f"expected distortions for each of {n} images, got {len(distortions)}")
+    # One image at a time stays in a CPU's cache; a GPU is filled by the whole batch.
+    chunk = 1 if images.device.type == "cpu" else max(1, n)
+    for start in range(0, n, chunk):
+        rows = slice(start, start + chunk)
+        _distort_(images[rows], distortions[rows])
+    return images
+
+
+def _distort_(images: Tensor, distortions: Distortions) -> None:
+    blurred = distortions.sigma > 0
+    _change_(images, distortions.gray, _grayscale_)
+    _change_(images, blurred, partial(_blur_, sigma=distortions.sigma[blurred]))
+    _change_(images, distortions.solarise, _solarise_)
+
+
+def _change_(images: Tensor, chosen: Tensor, operation: Operation) -> None:
+    """Apply an operation to the images chosen by bool (n,), in place and all at once."""
+    if chosen.all():
+        operation(images)
+    elif chosen.any():  # CUDA copies small tensors without waiting
+        index = chosen.nonzero()[:, 0].to(images.device, non_blocking=images.is_cuda)
+        some = images[index]
+        operation(some)
+        images[index] = some
+
+
+# The operations change float32 (n, C, height, width) in [0, 1]. Contiguous planes are faster than
+# interleaved channels, even with the copies there and back. An image gets the same bits everywhere:
+# no fused multiply-add, no float sum in an order that may change.
+
+
+def _grayscale_(images: Tensor) -> None:
+    images.copy_(to_gray(images.contiguous()))
+
+
+def _solarise_(images: Tensor) -> None:
+    torch.minimum(images, 1 - images, out=images)  # 1 - x is the smaller one from 0.5 on
+
+
+def _blur_(images: Tensor, sigma: Tensor) -> None:
+    """Convolve columns, then rows, with each image's own Gaussian."""
+    taps = _taps(sigma, most=min(images.shape[2:]) - 1)
+    taps = taps.to(images.device, non_blocking=images.is_cuda)
+    planes = _convolve(_convolve(images.contiguous(), taps, axis=2), taps, axis=3)
+    images.copy_(planes.clamp_(0, 1))  # rounding may carry white just beyond 1
+
+
+def _taps(sigma: Tensor, most: int) -> Tensor:
+    """Weights of Gaussians that reach 3 sigma, `most` pixels at most, and sum to 1.
+
+    Args:
+        sigma: float32 (n,), above 0.
+        most: The largest reach that the images permit.
+
+    Returns:
+        float32 (2 reach + 1, n, 1, 1, 1), with the largest reach of all; zero beyond their own.
+    """
+    sigma = sigma.double()
+    reach = (3 * sigma).ceil().clamp(max=most)
+    largest = int(reach.max())
+    offset = torch.arange(-largest, largest + 1, dtype=torch.float64)[:, None]
+    exponents = (offset / sigma).square().div(-2).masked_fill(offset.abs() > reach, -torch.inf)
+    return exponents.softmax(0).float()[..., None, None, None]
+
+
+def _convolve(images: Tensor, taps: Tensor, axis: int) -> Tensor:
+    """Weighted sum of shifted images, mirrored at the border, one shift at a time."""
+    reach, size = len(taps) // 2, images.shape[axis]
+    border = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
+    padded = F.pad(images, border, mode="reflect")
+    out = images * taps[reach]
+    for k in range(reach):
+        pair = padded.narrow(axis, k, size) + padded.narrow(axis, 2 * reach - k, size)
+        out.add_(pair.mul_(taps[k]))
+    return out

@@ -1,0 +1,63 @@
+"""Images without labels, for self-supervision alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from vitrial.data.batches import Part
+from vitrial.data.cache import prepare
+from vitrial.data.files import Files
+from vitrial.data.manifest import Dataset
+from vitrial.data.sources.folder import list_images
+from vitrial.errors import DataError, Problem
+from vitrial.protocol import Image
+
+
+def prepare_unlabelled(
+    root: Path,
+    image: Image,
+    cache_root: Path | None = None,
+    *,
+    on_problem: Literal["stop", "leave_out"] = "stop",
+    held_out: frozenset[str] = frozenset(),
+    key: str = "unlabelled",
+) -> tuple[Part, list[Problem]]:
+    """Decode every image below a folder or .zip, whatever the folders in it are called.
+
+    Args:
+        root: The folder or .zip.
+        image: How images are prepared.
+        cache_root: Where pixel caches lie.
+        on_problem: Whether an image that cannot be used stops everything or is left out.
+        held_out: SHA-256 of files that must not be used: the trial's validation and test images.
+        key: What the user calls `root`, for errors.
+
+    Returns:
+        The pixel cache with the rows to use, and what is wrong or worth knowing.
+
+    Raises:
+        DataError: An image cannot be used and `on_problem` is `stop`, or none is left.
+    """
+    files = Files(root)
+    names, problems = list_images(files, key)
+    manifest = pd.DataFrame({"image": names}, dtype=str)
+    cache, found = prepare(Dataset(files.root.stem, manifest, [], files), image, cache_root)
+    problems += found
+    fatal = sum(problem.fatal for problem in problems)
+    if fatal and on_problem == "stop":
+        raise DataError(
+            f"{fatal} of the images in {root} cannot be used: mend what is listed, or move it "
+            "out of the folder.",
+            problems,
+        )
+    rows = np.flatnonzero(~cache.index["sha256"].isin(held_out))
+    if shared := len(cache.index) - len(rows):
+        what = f"has {shared} images of the trial's validation or test split: left out"
+        problems.append(Problem(str(root), what, "nothing", fatal=False))
+    if len(rows) < 2:
+        raise DataError(f"Fewer than 2 images in {root} can be used: name another.", problems)
+    return (cache, rows), problems

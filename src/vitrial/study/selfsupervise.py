@@ -1,0 +1,103 @@
+"""Self-supervision: as a stage of a study, or alone on a folder of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from vitrial.data.prepared import Prepared
+from vitrial.evaluate.knn import knn_predict
+from vitrial.evaluate.metrics import predicted_balanced_accuracy
+from vitrial.evaluate.predict import CentralView, predict
+from vitrial.protocol import Arm, Byol, Dino, Protocol
+from vitrial.seeds import seed_of
+from vitrial.study.initial import initial_model, normalisation
+from vitrial.study.plan import Stage
+from vitrial.study.store import RunFolder
+from vitrial.train.checkpoint import History
+from vitrial.train.selfsupervised.byol import Byol as ByolNetwork
+from vitrial.train.selfsupervised.dino import Dino as DinoNetwork
+from vitrial.train.selfsupervised.pretrain import Pretraining, Watch, pretrain
+from vitrial.train.selfsupervised.siamese import Siamese
+
+
+def selfsupervise(
+    stage: Stage,
+    protocol: Protocol,
+    data: Prepared,
+    root: Path,
+    workers: int,
+    fabric: Fabric,
+    on_epoch: Callable[[History], None],
+) -> None:
+    """Train a stage on the training images, and further ones, without their labels.
+
+    Labels serve for looking on alone: nearest neighbours on validation decide nothing.
+
+    Raises:
+        VitrialError: Its weights cannot be had, or training came to no good.
+    """
+    assert isinstance(stage.recipe, Dino | Byol)
+    start = initial_model(stage, protocol, 0, root)
+    mean, std = normalisation(protocol.recipe.normalise, start, data)
+    pretraining = Pretraining(
+        data.without_labels(), stage.recipe, protocol.augment, mean, std, stage.seed, workers
+    )
+    siamese = build_siamese(stage.arm, stage.recipe, start, pretraining)
+    watch = neighbours_on_validation(data, pretraining, fabric)
+    folder = RunFolder(root / stage.folder)
+    history = pretrain(siamese, pretraining, folder.path, fabric, watch, on_epoch)
+    folder.write_metrics(history)
+    folder.finish(summary(history, pretraining))
+
+
+def build_siamese(
+    arm: Arm, recipe: Dino | Byol, start: nn.Module, pretraining: Pretraining
+) -> Siamese:
+    """DINO's or BYOL's student and teacher, both with the weights of `start`."""
+    channels, crop = len(pretraining.mean), pretraining.augment.crop
+    torch.manual_seed(seed_of(pretraining.seed, "heads"))
+    siamese = (
+        DinoNetwork(arm.model, channels, crop, recipe)
+        if isinstance(recipe, Dino)
+        else ByolNetwork(arm.model, channels, crop, recipe)
+    )
+    siamese.start_from(start.state_dict())
+    return siamese
+
+
+def neighbours_on_validation(data: Prepared, pretraining: Pretraining, fabric: Fabric) -> Watch:
+    """A look at a backbone: balanced accuracy of the validation images' nearest neighbours."""
+    crop, batch_size = pretraining.augment.crop, pretraining.recipe.batch_size
+    view = CentralView(crop, pretraining.mean, pretraining.std, fabric.device)
+    train, val = data.images_of("train"), data.images_of("val")
+
+    def watch(backbone: nn.Module) -> float:
+        backbone.eval()
+        known, asked = (
+            predict(backbone, images, view, fabric.autocast, batch_size, pretraining.workers)[1]
+            for images in (train, val)
+        )
+        return predicted_balanced_accuracy(val.targets, knn_predict(known, train.targets, asked))
+
+    return watch
+
+
+def summary(history: History, pretraining: Pretraining) -> dict[str, Any]:
+    """The result of self-supervision, for `result.json`."""
+    seconds = sum(row["seconds"] for row in history)
+    trained = sum(row["train_seconds"] for row in history)
+    return {
+        "epochs": len(history),
+        "knn_before": history[0].get("knn_before"),
+        "knn": history[-1].get("knn"),
+        "images": len(pretraining.images),
+        "normalisation": {"mean": pretraining.mean, "std": pretraining.std},
+        "training_seconds": seconds,
+        "images_per_second": len(history) * len(pretraining.images) / trained,
+    }

@@ -1,0 +1,72 @@
+"""The random views of a batch, all made on the device from the pixels as they are cached.
+
+DINO's multi-crop (after Caron et al., SwAV, NeurIPS 2020, sec. 3.3) needs no decoding of its own.
+"""
+
+from __future__ import annotations
+
+import torch
+from torchvision.transforms.v2.functional import normalize
+from vitrial.data.distort import distort_, draw_distortions
+
+from vitrial.data.augment import augment_batch, draw_views
+from vitrial.protocol import Augment, SelfSupervision, View
+from vitrial.seeds import generator_of
+
+
+def multicrop(
+    pixels: torch.Tensor,
+    views: list[tuple[View, int]],
+    recipe: SelfSupervision,
+    augment: Augment,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    *seed: object,
+) -> list[torch.Tensor]:
+    """Every view of every image, each drawn independently.
+
+    Args:
+        pixels: uint8 (n, height, width, channels), on the device.
+        views: How each view is drawn, and its side in pixels.
+        recipe: Colour jitter, grayscale and blur.
+        augment: Aspect ratios and flips.
+        mean: Normalisation of each channel, in [0, 1].
+        std: Likewise.
+        seed: Names that decide the draws, apart from the view's place in the list.
+
+    Returns:
+        For each view float32 (n, channels, size, size), channels_last, on the pixels' device.
+    """
+    return [
+        _view(
+            pixels,
+            view,
+            size,
+            recipe,
+            augment.model_copy(update={"scale": view.scale, "jitter": recipe.jitter}),
+            mean,
+            std,
+            generator_of(*seed, place),
+        )
+        for place, (view, size) in enumerate(views)
+    ]
+
+
+def _view(
+    pixels: torch.Tensor,
+    view: View,
+    size: int,
+    recipe: SelfSupervision,
+    augment: Augment,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    generator: torch.Generator,
+) -> torch.Tensor:
+    n, side = len(pixels), pixels.shape[1]
+    drawn = draw_views(augment, n, side, generator)
+    distortions = draw_distortions(
+        n, recipe.grayscale, view.blur, recipe.sigma, view.solarise, generator
+    )
+    images = distort_(augment_batch(pixels, drawn, size), distortions)
+    normalised: torch.Tensor = normalize(images, list(mean), list(std), inplace=True)
+    return normalised

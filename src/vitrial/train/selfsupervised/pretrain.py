@@ -1,0 +1,207 @@
+"""Self-supervised training on images without labels, epoch by epoch, resumable to the bit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from vitrial.data.batches import UnlabelledImages, load, shuffled_order
+from vitrial.errors import VitrialError
+from vitrial.protocol import Augment, SelfSupervision
+from vitrial.seeds import generator_of, seed_of
+from vitrial.train.checkpoint import (
+    CHECKPOINT,
+    WEIGHTS,
+    History,
+    load_checkpoint,
+    save_checkpoint,
+    save_weights,
+)
+from vitrial.train.finite import FINITE_EVERY, first_not_finite
+from vitrial.train.optimizer import build_optimizer
+from vitrial.train.selfsupervised.collapse import collapse
+from vitrial.train.selfsupervised.multicrop import multicrop
+from vitrial.train.selfsupervised.schedule import learning_rate, momentum, weight_decay
+from vitrial.train.selfsupervised.siamese import Siamese
+
+Watch = Callable[[nn.Module], float]
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """What is trained on what, and how.
+
+    Attributes:
+        images: Without labels.
+        recipe: Of DINO or BYOL.
+        augment: Aspect ratios and flips of the views, and the side of the large ones.
+        mean: Normalisation of each channel, in [0, 1].
+        std: Likewise.
+        seed: Decides every random draw.
+        workers: Processes that read batches ahead; they change no bit.
+    """
+
+    images: UnlabelledImages
+    recipe: SelfSupervision
+    augment: Augment
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    seed: int
+    workers: int = 0
+
+
+def pretrain(
+    siamese: Siamese,
+    pretraining: Pretraining,
+    folder: Path,
+    fabric: Fabric,
+    watch: Watch | None = None,
+    on_epoch: Callable[[History], None] = lambda history: None,
+) -> History:
+    """Train for `recipe.epochs`, and leave the teacher's backbone in `folder`.
+
+    Args:
+        siamese: DINO or BYOL, with the weights to start from.
+        pretraining: What to train on and how.
+        folder: Where the checkpoint lies, from which a later call continues.
+        fabric: Of `launch`.
+        watch: A look at the teacher's backbone, before and every `recipe.knn_every` epochs: the
+            balanced accuracy of nearest neighbours on validation.
+        on_epoch: Called after each epoch with the metrics of all epochs so far.
+
+    Returns:
+        For each epoch its loss, schedules, signs of collapse and seconds; where it was looked at,
+        `knn`; in the first row also `knn_before`.
+
+    Raises:
+        VitrialError: The loss is no longer finite, or training has collapsed.
+    """
+    recipe = pretraining.recipe
+    if fabric.world_size > 1:
+        siamese = nn.SyncBatchNorm.convert_sync_batchnorm(siamese)  # type: ignore[no-untyped-call]
+    siamese = siamese.to(memory_format=torch.channels_last)
+    optimizer: Any = build_optimizer(siamese, recipe.optimizer, recipe.lr, recipe.weight_decay[0])
+    network: Any
+    network, optimizer = fabric.setup(siamese, optimizer)
+
+    history: History = []
+    if (folder / CHECKPOINT).exists():
+        history = load_checkpoint(folder / CHECKPOINT, siamese, optimizer.optimizer)
+    before = {"knn_before": watch(siamese.teacher.backbone)} if watch and not history else {}
+    _refuse_collapsed(history, recipe)
+
+    while len(history) < recipe.epochs:
+        started = time.perf_counter()
+        row = _train_epoch(network, siamese, optimizer, pretraining, len(history), fabric) | before
+        trained, before = time.perf_counter(), {}
+        if watch and (row["epoch"] % recipe.knn_every == 0 or row["epoch"] == recipe.epochs):
+            row["knn"] = watch(siamese.teacher.backbone)
+        row |= {"train_seconds": trained - started, "seconds": time.perf_counter() - started}
+        history.append(row)
+        save_checkpoint(folder / CHECKPOINT, siamese, optimizer.optimizer, history)
+        on_epoch(history)
+        _refuse_collapsed(history, recipe)
+    save_weights(folder / WEIGHTS, siamese.teacher.backbone)
+    return history
+
+
+def _train_epoch(
+    network: Any,
+    siamese: Siamese,
+    optimizer: Any,
+    pretraining: Pretraining,
+    epoch: int,
+    fabric: Fabric,
+) -> dict[str, Any]:
+    """One pass over the images; the epoch's row of metrics."""
+    recipe, seed = pretraining.recipe, pretraining.seed
+    n = len(pretraining.images)
+    order = shuffled_order(n, recipe.batch_size, generator_of(seed, "order", epoch))
+    torch.manual_seed(seed_of(seed, "dropout", epoch))
+    network.train()
+    watched: list[dict[str, torch.Tensor]] = []
+    schedules: dict[str, float] = {}
+    for batch, pixels in enumerate(load(pretraining.images, order, pretraining.workers)):
+        step = epoch * len(order) + batch
+        schedules = schedule(step, len(order), optimizer, recipe)
+        views = multicrop(
+            pixels.to(fabric.device, non_blocking=True),
+            siamese.views,
+            recipe,
+            pretraining.augment,
+            pretraining.mean,
+            pretraining.std,
+            *(seed, "views", epoch, batch),
+        )
+        watched.append(
+            pretrain_step(network, siamese, optimizer, views, epoch, schedules["momentum"], fabric)
+        )
+        if len(watched) % FINITE_EVERY == 0 or len(watched) == len(order):
+            _check_finite([w["loss"] for w in watched], epoch)
+    means = {name: float(torch.stack([w[name] for w in watched]).mean()) for name in watched[0]}
+    return {"epoch": epoch + 1, "steps": (epoch + 1) * len(order), **schedules, **means}
+
+
+def schedule(
+    step: int, steps_per_epoch: int, optimizer: Any, recipe: SelfSupervision
+) -> dict[str, float]:
+    """Set the optimizer's rate and weight decay for a step; what was set, and the momentum."""
+    lr = learning_rate(step, steps_per_epoch, recipe)
+    decay = weight_decay(step, steps_per_epoch, recipe)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+        if group["decays"]:
+            group["weight_decay"] = decay
+    return {
+        "lr": lr,
+        "weight_decay": decay,
+        "momentum": momentum(step, steps_per_epoch, recipe),
+    }
+
+
+def pretrain_step(
+    network: Any,
+    siamese: Siamese,
+    optimizer: Any,
+    views: list[torch.Tensor],
+    epoch: int,
+    momentum: float,
+    fabric: Fabric,
+) -> dict[str, torch.Tensor]:
+    """One optimizer step, then the teacher's; what to watch, left on the device."""
+    loss, watched = network(views, epoch)
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    siamese.before_step(epoch)
+    if siamese.recipe.clip_norm is not None:
+        max_norm = siamese.recipe.clip_norm
+        fabric.clip_gradients(network, optimizer, max_norm=max_norm, error_if_nonfinite=False)
+    optimizer.step()
+    siamese.after_step(momentum)
+    return {"loss": loss.detach(), **watched}
+
+
+def _check_finite(losses: list[torch.Tensor], epoch: int) -> None:
+    bad = first_not_finite(losses)
+    if bad is not None:
+        raise VitrialError(
+            f"The loss is no longer finite at batch {bad + 1} of epoch {epoch + 1}: lower base_lr, "
+            "lengthen warmup_epochs, or set precision to fp32. The checkpoint of the epoch before "
+            "is kept."
+        )
+
+
+def _refuse_collapsed(history: History, recipe: SelfSupervision) -> None:
+    if what := collapse(history, recipe.warmup_epochs):
+        raise VitrialError(
+            f"Self-supervision has collapsed: {what} since epoch {len(history) - 2}. Lower "
+            "base_lr, add images with `unlabelled`, enlarge batch_size, or start from pretrained "
+            "weights."
+        )
