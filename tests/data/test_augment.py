@@ -219,14 +219,14 @@ def test_nothing_random_is_the_image_itself() -> None:
 
 
 def test_an_empty_batch_stays_empty() -> None:
-    views = draw_views(Augment(crop=16), 0, 32, seeded(0))
+    views = draw_views(Augment(), 0, 32, seeded(0))
     assert augment_batch(random_images(0, 32), views, 16).shape == (0, 3, 16, 16)
 
 
 def test_mismatches_are_named() -> None:
     images = random_images(3, 32)
     with pytest.raises(ValueError, match="each of 3 images, got 2"):
-        augment_batch(images, draw_views(Augment(crop=16), 2, 32, seeded(0)), 16)
+        augment_batch(images, draw_views(Augment(), 2, 32, seeded(0)), 16)
     with pytest.raises(ValueError, match="crop of 33 pixels does not fit"):
         central_batch(images, 33)
 

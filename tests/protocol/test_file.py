@@ -78,6 +78,10 @@ recipe:
 pretrain:
   plateau:
     final_lr: 1                             # pretrain.plateau.final_lr | exceeds pretrain.base_lr
+dino:                                       # dino | warmup_epochs 10 exceed epochs 5
+  epochs: 5
+byol:
+  viws: 2                                   # byol.viws | unknown key, did you mean views?
 endpoint: quadratic_kapa                    # endpoint | did you mean quadratic_kappa?
 repetitions:                                # repetitions | must be a whole number, not empty
 """

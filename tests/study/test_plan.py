@@ -10,7 +10,7 @@ ARMS = [
     Arm(backbone="deit_tiny_patch16_224", initialisation="transfer:other"),
 ]
 ARMS_DATA = {"source": "phantom"}
-FINGERPRINTS = {"data": "d", "other": "o"}
+FINGERPRINTS = {"data": "d", "other": "o", "unlabelled": "u"}
 
 
 def protocol_with(**changes):
@@ -72,10 +72,11 @@ def test_another_source_changes_only_what_starts_from_it():
 
 
 def test_weights_file_content_is_part_of_the_key(tmp_path):
-    arm = Arm(backbone="resnet10t", initialisation="imagenet", weights=tmp_path / "w.pth")
+    weights = tmp_path / "w.pth"
+    arm = Arm(backbone="resnet10t", initialisation=f"file:{weights}")
     keys = set()
     for content in (b"a", b"b"):
-        arm.weights.write_bytes(content)
+        weights.write_bytes(content)
         keys.add(plan(protocol_with(arms=[arm], repetitions=1), FINGERPRINTS)[0].key)
     assert len(keys) == 2
 
@@ -96,7 +97,7 @@ def test_tuning_tries_every_rate_from_the_same_seed_and_shares_pretraining():
 
 def test_a_source_named_like_an_initialisation_starts_nothing():
     protocol = protocol_with(arms=[Arm(backbone="resnet10t")], sources={"random": ARMS_DATA})
-    assert all(stage.start is None for stage in plan(protocol, {"data": "d", "random": "r"}))
+    assert all(stage.start is None for stage in plan(protocol, FINGERPRINTS))
 
 
 @pytest.mark.parametrize("name", ["data", "..", "a/b"])

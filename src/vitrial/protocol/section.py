@@ -27,6 +27,11 @@ Pair = Annotated[tuple[float, float], Strict(False)]
 PositivePair = Annotated[tuple[Positive, Positive], Strict(False)]
 
 
+SMALLEST = 32
+"""Side in pixels: from less, the last stage of a ResNet sees a single pixel, for which oneDNN's
+bf16 convolution (seen in torch 2.14) gives gradients that are not finite."""
+
+
 class Section(BaseModel):
     """A part of the protocol: immutable, and strict about unknown keys and types."""
 

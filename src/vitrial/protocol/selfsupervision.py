@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, field_validator, model_validator
 
-from vitrial.protocol.section import Fraction, Pair, Positive, PositivePair, Section
+from vitrial.protocol.section import SMALLEST, Fraction, Pair, Positive, PositivePair, Section
 from vitrial.protocol.views import Jitter
 
 Decay = Annotated[float, Field(ge=0)]
@@ -43,7 +43,7 @@ class LocalViews(View):
 
     scale: PositivePair = (0.05, 0.4)
     count: int = Field(8, ge=0, le=16)
-    size: int = Field(96, ge=8, le=2048)
+    size: int = Field(96, ge=SMALLEST, le=2048)
 
 
 TwoViews = Annotated[tuple[View, View], Strict(False)]
@@ -93,7 +93,9 @@ class SelfSupervision(Section):
         return sigma
 
     @model_validator(mode="after")
-    def _rate_falls(self) -> Self:
+    def _rate_grows_and_falls(self) -> Self:
+        if self.warmup_epochs > self.epochs:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs} exceed epochs {self.epochs}")
         if self.final_lr > self.lr:
             raise ValueError(
                 f"final_lr {self.final_lr:g} exceeds the rate base_lr x batch_size / 256 = "

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, field_validator
 
-from vitrial.protocol.section import Fraction, Pair, Positive, PositivePair, Section
+from vitrial.protocol.section import SMALLEST, Fraction, Pair, Positive, PositivePair, Section
 
 
 class Split(Section):
@@ -79,7 +79,7 @@ class Augment(Section):
         vflip: Probability of a vertical flip.
     """
 
-    crop: int = Field(224, ge=16, le=2048)
+    crop: int = Field(224, ge=SMALLEST, le=2048)
     scale: PositivePair = (0.8, 1.2)
     ratio: PositivePair = (3 / 4, 4 / 3)
     jitter: Jitter | None = Jitter()

@@ -9,46 +9,47 @@ import numpy as np
 import torch
 from torch import nn
 
-from vitrial.data.prepared import Prepared
 from vitrial.models.backbone import build_backbone
 from vitrial.models.initialisation import load_trained, load_weights, weights_file
-from vitrial.protocol import Protocol
+from vitrial.protocol import Arm
 from vitrial.seeds import seed_of
-from vitrial.study.plan import Stage
-from vitrial.train.checkpoint import WEIGHTS
+
+Channels = tuple[float, ...]
 
 
-def initial_model(stage: Stage, protocol: Protocol, classes: int, root: Path) -> nn.Module:
+def initial_model(
+    arm: Arm, classes: int, channels: int, crop: int, seed: int, start: Path | None = None
+) -> nn.Module:
     """The arm's backbone with the weights that its initialisation says.
 
     A stage that was interrupted starts here too; training then puts its checkpoint on top.
 
     Args:
-        stage: The stage.
-        protocol: Channels and crop.
+        arm: Backbone and initialisation.
         classes: Number of logits, 0 for a backbone without a head.
-        root: The study's folder, with the stages that this one starts from.
+        channels: Input channels.
+        crop: Side of the input in pixels.
+        seed: The stage's.
+        start: Weights of the stage that this one starts from.
 
     Raises:
-        VitrialError: Its weights cannot be had.
+        VitrialError: The weights cannot be had.
     """
-    torch.manual_seed(seed_of(stage.seed, "initialisation"))
-    shape = (classes, protocol.image.channels, protocol.augment.crop)
-    if stage.start is not None:
-        model = build_backbone(stage.arm.model, *shape)
-        return load_trained(model, root / stage.start.folder / WEIGHTS)
-    if weights := weights_file(stage.arm):
-        return load_weights(stage.arm.model, weights, *shape)
-    return build_backbone(stage.arm.model, *shape)
+    torch.manual_seed(seed_of(seed, "initialisation"))
+    if start is not None:
+        return load_trained(build_backbone(arm.model, classes, channels, crop), start)
+    if weights := weights_file(arm):
+        return load_weights(arm.model, weights, classes, channels, crop)
+    return build_backbone(arm.model, classes, channels, crop)
 
 
 def normalisation(
-    kind: Literal["data", "backbone"], model: nn.Module, data: Prepared
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, of the training split or the backbone."""
+    kind: Literal["data", "backbone"], model: nn.Module, mean: Channels, std: Channels
+) -> tuple[Channels, Channels]:
+    """Mean and standard deviation of each channel: the data's, as given, or the backbone's."""
     if kind == "data":
-        return data.mean, data.std
+        return mean, std
     cfg: Any = model.pretrained_cfg
-    if len(data.mean) == 1:
+    if len(mean) == 1:
         return (float(np.mean(cfg["mean"])),), (float(np.mean(cfg["std"])),)
     return tuple(cfg["mean"]), tuple(cfg["std"])

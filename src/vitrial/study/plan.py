@@ -54,7 +54,7 @@ class Stage:
                 "kind": self.kind,
                 "backbone": self.arm.backbone,
                 "initialisation": str(self.arm.origin),
-                "weights": _content(self.arm),
+                "weights": content_of(self.arm),
                 "recipe": self.recipe.model_dump(mode="json"),
                 "seed": self.seed,
                 "start": self.start.key if self.start else None,
@@ -203,7 +203,7 @@ def _inputs(protocol: Protocol, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def _content(arm: Arm) -> str | None:
+def content_of(arm: Arm) -> str | None:
     """Digest of the file of weights that an arm starts from, where it lies here already."""
     weights = local_weights(arm)
     if weights is None or not weights.is_file():

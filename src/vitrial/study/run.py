@@ -48,8 +48,10 @@ def run_stage(
     if not isinstance(stage.recipe, Recipe):
         selfsupervise(stage, protocol, data, root, workers, fabric, on_epoch)
         return
-    model = initial_model(stage, protocol, len(data.classes), root)
-    mean, std = normalisation(stage.recipe.normalise, model, data)
+    start = root / stage.start.folder / WEIGHTS if stage.start else None
+    shape = (len(data.classes), protocol.image.channels, protocol.augment.crop)
+    model = initial_model(stage.arm, *shape, stage.seed, start)
+    mean, std = normalisation(stage.recipe.normalise, model, data.mean, data.std)
     training = Training(
         data, stage.recipe, protocol.augment, protocol.endpoint, mean, std, stage.seed, workers
     )
@@ -109,7 +111,6 @@ def _identity(
     data: Prepared,
     fabric: Fabric,
 ) -> dict[str, Any]:
-    cuda = fabric.device.type == "cuda"
     return {
         "stage": stage.name,
         "kind": stage.kind,
@@ -121,10 +122,18 @@ def _identity(
         "recipe": stage.recipe.model_dump(mode="json"),
         "data": {"name": data.name, "fingerprint": data.fingerprint(), "split": data.split_hash()},
         "classes": data.classes,
+        "channels": protocol.image.channels,
+        "crop": protocol.augment.crop,
         "code": stage.inputs["code"],
-        "machine": {
-            "device": torch.cuda.get_device_name() if cuda else "cpu",
-            "threads": torch.get_num_threads(),
-            "cpu": platform.processor() or platform.machine(),
-        },
+        "machine": machine(fabric),
+    }
+
+
+def machine(fabric: Fabric) -> dict[str, Any]:
+    """What a run's bits may depend on besides its key."""
+    cuda = fabric.device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "threads": torch.get_num_threads(),
+        "cpu": platform.processor() or platform.machine(),
     }

@@ -1,4 +1,4 @@
-"""Self-supervision: as a stage of a study, or alone on a folder of images."""
+"""A stage of self-supervision, from its initialisation to the teacher's weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vitrial.seeds import seed_of
 from vitrial.study.initial import initial_model, normalisation
 from vitrial.study.plan import Stage
 from vitrial.study.store import RunFolder
-from vitrial.train.checkpoint import History
+from vitrial.train.checkpoint import WEIGHTS, History
 from vitrial.train.selfsupervised.byol import Byol as ByolNetwork
 from vitrial.train.selfsupervised.dino import Dino as DinoNetwork
 from vitrial.train.selfsupervised.pretrain import Pretraining, Watch, pretrain
@@ -43,8 +43,10 @@ def selfsupervise(
         VitrialError: Its weights cannot be had, or training came to no good.
     """
     assert isinstance(stage.recipe, Dino | Byol)
-    start = initial_model(stage, protocol, 0, root)
-    mean, std = normalisation(protocol.recipe.normalise, start, data)
+    weights = root / stage.start.folder / WEIGHTS if stage.start else None
+    shape = (0, protocol.image.channels, protocol.augment.crop)
+    start = initial_model(stage.arm, *shape, stage.seed, weights)
+    mean, std = normalisation(protocol.recipe.normalise, start, data.mean, data.std)
     pretraining = Pretraining(
         data.without_labels(), stage.recipe, protocol.augment, mean, std, stage.seed, workers
     )

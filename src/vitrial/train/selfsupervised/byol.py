@@ -13,7 +13,7 @@ from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
 from vitrial.models.backbone import build_for_views, feature_dim
 from vitrial.protocol import Byol as ByolRecipe
 from vitrial.protocol import View
-from vitrial.train.selfsupervised.siamese import Branch, Siamese, spread
+from vitrial.train.selfsupervised.siamese import Branch, Siamese, full, spread
 
 
 class Byol(Siamese):
@@ -61,8 +61,8 @@ class Byol(Siamese):
             (features, first), (_, second) = (self.teacher(view) for view in views)
         ours = [self.predictor(self.student(view)[1]) for view in views]
         with torch.autocast(features.device.type, enabled=False):
-            loss = byol_loss(ours[0].float(), second.float(), self.similarity)
-            loss = loss + byol_loss(ours[1].float(), first.float(), self.similarity)
+            loss = byol_loss(full(ours[0]), full(second), self.similarity)
+            loss = loss + byol_loss(full(ours[1]), full(first), self.similarity)
         return loss, {"spread": spread(features)}
 
 

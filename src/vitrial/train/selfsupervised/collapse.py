@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from vitrial.train.checkpoint import History
 
-PATIENCE = 3
+PATIENCE = 5
 """Epochs in a row that have to show it."""
 LEAST_SPREAD = 0.01
 """Of the features (see `spread`), which are about 1 if they use all directions."""
-LEAST_INFORMATION = 0.01
+LEAST_INFORMATION = 0.05
 """In nats, of DINO's outputs about the image (see `output_information`)."""
 
 

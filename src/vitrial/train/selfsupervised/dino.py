@@ -18,7 +18,7 @@ from vitrial.models.backbone import build_for_views, feature_dim
 from vitrial.protocol import Dino as DinoRecipe
 from vitrial.protocol import View
 from vitrial.train.selfsupervised.schedule import teacher_temperature
-from vitrial.train.selfsupervised.siamese import Branch, Siamese, spread
+from vitrial.train.selfsupervised.siamese import Branch, Siamese, full, spread
 
 
 class Dino(Siamese):
@@ -75,11 +75,11 @@ class Dino(Siamese):
             outputs.append(self.student(torch.cat(views[2:]))[1])
         n = len(views[0])
         with torch.autocast(large.device.type, enabled=False):
-            targets = targets.float()
+            targets = full(targets)
             watched = output_information(targets - self.loss.center[0], temperature)
             loss = self.loss(
                 list(torch.split(targets, n)),
-                list(torch.split(torch.cat(outputs).float(), n)),
+                list(torch.split(full(torch.cat(outputs)), n)),
                 teacher_temp=temperature,
             )
         return loss, {"spread": spread(features), **watched}

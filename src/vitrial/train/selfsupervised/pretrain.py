@@ -26,7 +26,7 @@ from vitrial.train.checkpoint import (
 )
 from vitrial.train.finite import FINITE_EVERY, first_not_finite
 from vitrial.train.optimizer import build_optimizer
-from vitrial.train.selfsupervised.collapse import collapse
+from vitrial.train.selfsupervised.collapse import PATIENCE, collapse
 from vitrial.train.selfsupervised.multicrop import multicrop
 from vitrial.train.selfsupervised.schedule import learning_rate, momentum, weight_decay
 from vitrial.train.selfsupervised.siamese import Siamese
@@ -201,7 +201,7 @@ def _check_finite(losses: list[torch.Tensor], epoch: int) -> None:
 def _refuse_collapsed(history: History, recipe: SelfSupervision) -> None:
     if what := collapse(history, recipe.warmup_epochs):
         raise VitrialError(
-            f"Self-supervision has collapsed: {what} since epoch {len(history) - 2}. Lower "
+            f"Self-supervision has collapsed: {what} for {PATIENCE} epochs. Lower "
             "base_lr, add images with `unlabelled`, enlarge batch_size, or start from pretrained "
             "weights."
         )

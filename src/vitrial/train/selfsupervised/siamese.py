@@ -70,6 +70,11 @@ class Siamese(nn.Module):
         return {f"student.backbone.{name}" for name in exempt()}
 
 
+def full(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in float32 at least: a loss is not computed with the 8 bits of a bfloat16."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
 def spread(features: torch.Tensor) -> torch.Tensor:
     """How far features differ between images: 0 if all are alike, about 1 if isotropic.
 
@@ -80,7 +85,7 @@ def spread(features: torch.Tensor) -> torch.Tensor:
     Args:
         features: (n, dimensions).
     """
-    normalised = nn.functional.normalize(features.float(), dim=1)
+    normalised = nn.functional.normalize(full(features), dim=1)
     each: torch.Tensor = normalised.std(dim=0, correction=0)
     scale: float = features.shape[1] ** 0.5
     return each.mean() * scale

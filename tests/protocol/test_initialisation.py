@@ -1,0 +1,52 @@
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitrial.protocol.initialisation import Initialisation, parse_initialisation
+
+STARTS = {
+    "random": ("random", ""),
+    "imagenet": ("imagenet", ""),
+    "timm:augreg_in21k": ("timm", "augreg_in21k"),
+    "transfer:fundus": ("transfer", "fundus"),
+    "file:/data/a+b.pth": ("file", "/data/a+b.pth"),
+}
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("method", [None, "dino", "byol"])
+def test_every_start_with_every_method(start, method):
+    found = parse_initialisation(start + (f"+{method}" if method else ""))
+    assert found == Initialisation(*STARTS[start], method)
+    assert found.base == Initialisation(*STARTS[start])
+
+
+def test_names_are_the_expression_but_of_a_file_its_name_alone():
+    assert str(parse_initialisation("transfer:fundus+byol")) == "transfer:fundus+byol"
+    assert str(parse_initialisation("file:/secret/place/w.pth+dino")) == "file:w.pth+dino"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("imagnet", "not 'imagnet', did you mean imagenet?"),
+        ("random+dno", "not '\\+dno', did you mean dino?"),
+        ("random+dino+byol", "not 'random\\+dino'"),
+        ("random+", "not '\\+'"),
+        ("random:x", "must be random, imagenet, timm:TAG, file:PATH or transfer:NAME"),
+        ("transfer", "not 'transfer'"),
+        ("file:", "not 'file:'"),
+        ("", "not ''"),
+    ],
+)
+def test_what_is_none_of_them_is_refused(text, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        parse_initialisation(text)
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused_with_a_sentence(text):
+    with suppress(ValueError):
+        assert parse_initialisation(text).kind in text
