@@ -64,3 +64,31 @@ def test_counts_add_up(study):
     page = write_report(study).read_text(encoding="utf-8")
     for split, n in manifest["split"].value_counts().items():
         assert f"<td>{n}</td>" in page, split
+
+
+def test_self_supervision_is_shown_with_the_neighbours_before_and_after(tmp_path, pixel_caches):
+    protocol = Protocol(
+        name="ssl",
+        data=PhantomData(source="phantom", patients=40, size=32),
+        split={"labelled": 0.5},
+        image={"resize": 32},
+        augment={"crop": 32},
+        dino={"local_views": {"size": 32}},
+        arms=[Arm(backbone="resnet10t", initialisation="random+dino")],
+        endpoint="balanced_accuracy",
+        repetitions=1,
+    )
+    data = prepare_data(protocol.data, protocol.split, protocol.image, pixel_caches)
+    stages = plan(protocol, {"data": data.fingerprint(), "unlabelled": "u"})
+    study = Study.write(tmp_path / "study", protocol, data, stages, [])
+    row = {"epoch": 1, "loss": 6.5, "spread": 0.71, "seconds": 60.0}
+    RunFolder(study.path / stages[0].folder).write_metrics(
+        [row | {"knn_before": 0.251}, row | {"knn": 0.42, "loss": 5.5}, row]
+    )
+    (found,) = study.selfsupervision().to_dict("records")
+    assert found["name"] == "resnet10t / random+dino, self-supervision"
+    assert (found["epochs"], found["knn_before"], found["knn"]) == (3, 0.251, 0.42)
+    assert (found["first_loss"], found["minutes"]) == (6.5, 3.0)
+    page = write_report(study).read_text(encoding="utf-8")
+    assert "<td>0.251</td><td>0.420</td>" in page
+    assert "images whose labels are used" in page

@@ -38,6 +38,7 @@ def write_report(study: Study) -> Path:
         curves=_curves(study, chance(endpoint, len(classes))),
         counts=_counts(study.manifest(), classes),
         scores=_scores(study),
+        selfsupervision=study.selfsupervision().to_dict("records"),
         confusions=_confusions(study),
         status=study.status().to_dict("records"),
         problems=pd.read_csv(study.path / "problems.csv").fillna("").to_dict("records"),
@@ -71,7 +72,11 @@ def _counts(manifest: pd.DataFrame, classes: list[str]) -> list[tuple[Hashable, 
     )
     groups = manifest.groupby("split")["group"].nunique()[counts.columns]
     rows = list(counts.iterrows())
-    return [*rows, ("all images", counts.sum()), ("all groups", groups)]
+    rows += [("all images", counts.sum()), ("all groups", groups)]
+    if not manifest["labelled"].all():
+        labelled = manifest[manifest["labelled"]].groupby("split").size()[counts.columns]
+        rows.append(("images whose labels are used", labelled))
+    return rows
 
 
 def _confusions(study: Study) -> dict[str, pd.DataFrame]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,32 @@ class Study:
             if stage["kind"] == "finetune"
         ]
         return pd.concat(tables, ignore_index=True)
+
+    def selfsupervision(self) -> pd.DataFrame:
+        """A row a self-supervised pretraining, finished or not.
+
+        Columns `name`, `epochs`; `first_loss`, `loss`, `spread` (of the features) of its first and
+        last epochs; `knn_before` and `knn`: balanced accuracy of nearest neighbours on validation,
+        of the weights that it started from and of those at the last look; `minutes`.
+        """
+        rows = []
+        for stage in self.facts["stages"]:
+            metrics = RunFolder(self.path / stage["folder"]).metrics()
+            if stage["kind"] == "selfsupervise" and len(metrics):
+                last, looks = metrics.iloc[-1], metrics.get("knn", pd.Series(dtype=float)).dropna()
+                rows.append(
+                    {
+                        "name": stage["name"],
+                        "epochs": len(metrics),
+                        "first_loss": metrics["loss"].iloc[0],
+                        "loss": last["loss"],
+                        "spread": last["spread"],
+                        "knn_before": metrics["knn_before"].iloc[0],
+                        "knn": looks.iloc[-1] if len(looks) else math.nan,
+                        "minutes": metrics["seconds"].sum() / 60,
+                    }
+                )
+        return pd.DataFrame(rows)
 
     def caption(self) -> str:
         """What the table shows, in one line."""
