@@ -32,7 +32,7 @@ arms:
   - backbone: [resnet10t, vit_tiny_patch16_224]
     initialisation: [random]
   - backbone: resnet10t
-    initialisation: transfer:fundus
+    initialisation: transfer:fundus+dino
 sources:
   fundus: {source: phantom, task: fundus, patients: 60, size: 40}
 recipe:
@@ -41,6 +41,9 @@ recipe:
   warmup_steps: 4
   epochs: 3
   plateau: {patience: 2, final_lr: 1.0e-5}
+dino:
+  {epochs: 3, warmup_epochs: 1, batch_size: 16, base_lr: 4.0e-3, hidden_dim: 32, output_dim: 32,
+   knn_every: 2, local_views: {size: 32, count: 1}}
 endpoint: balanced_accuracy
 repetitions: 1
 """

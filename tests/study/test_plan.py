@@ -107,3 +107,69 @@ def test_sources_have_safe_names_of_their_own(name):
             arms=[Arm(backbone="resnet10t", initialisation=f"transfer:{name}")],
             sources={name: ARMS_DATA},
         )
+
+
+LADDER = ["random", "random+dino", "transfer:other", "transfer:other+dino", "transfer:other+byol"]
+
+
+def ladder(**changes):
+    arms = [Arm(backbone="resnet10t", initialisation=start) for start in LADDER]
+    return protocol_with(arms=arms, **changes)
+
+
+def kinds(stages):
+    return [stage.kind for stage in stages]
+
+
+def test_a_ladder_of_initialisations_shares_its_rungs():
+    stages = plan(ladder(), FINGERPRINTS)
+    assert kinds(stages).count("pretrain") == 1
+    assert kinds(stages).count("selfsupervise") == 3
+    assert kinds(stages).count("finetune") == 15
+    chains = {str(stage.arm.origin): kinds(stage.chain) for stage in stages}
+    assert chains == {
+        "random": ["finetune"],
+        "random+dino": ["selfsupervise", "finetune"],
+        "transfer:other": ["pretrain", "finetune"],
+        "transfer:other+dino": ["pretrain", "selfsupervise", "finetune"],
+        "transfer:other+byol": ["pretrain", "selfsupervise", "finetune"],
+    }
+    for i, stage in enumerate(stages):
+        assert stage.start is None or stage.start.key in {earlier.key for earlier in stages[:i]}
+
+
+def test_a_pretraining_for_each_repetition_is_asked_for():
+    stages = plan(ladder(share_pretraining=False), FINGERPRINTS)
+    assert kinds(stages).count("pretrain") == 3
+    assert kinds(stages).count("selfsupervise") == 9
+    assert len({stage.seed for stage in stages}) == len(stages)
+    assert len({stage.folder for stage in stages}) == len(stages)
+    for stage in stages:
+        assert {earlier.repetition for earlier in stage.chain} == {stage.repetition}
+
+
+def test_an_arms_own_rate_changes_no_pretraining():
+    one, other = (
+        [Arm(backbone="resnet10t", initialisation="transfer:other+dino", base_lr=rate)]
+        for rate in (1e-4, 1e-3)
+    )
+    first, second = (plan(protocol_with(arms=arms), FINGERPRINTS) for arms in (one, other))
+    assert first[:2] == second[:2]
+    assert first[2].key != second[2].key
+
+
+def test_a_methods_recipe_changes_its_own_stages_and_what_follows():
+    base = keys_by_name(plan(ladder(), FINGERPRINTS))
+    other = keys_by_name(plan(ladder(dino={"epochs": 50}), FINGERPRINTS))
+    changed = {name for name in base if base[name] != other[name]}
+    assert changed == {name for name in base if "+dino" in name}
+
+
+def test_a_weights_file_may_move(tmp_path):
+    keys = set()
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "w.pth").write_bytes(b"weights")
+        arm = Arm(backbone="resnet10t", initialisation=f"file:{tmp_path / place / 'w.pth'}+dino")
+        keys.add(tuple(stage.key for stage in plan(protocol_with(arms=[arm]), FINGERPRINTS)))
+    assert len(keys) == 1

@@ -39,6 +39,12 @@ MOMENTS = {
     "in the middle of an epoch": ("vitrial.train.fit", "augment_batch", "before", 8),
     "between best weights and checkpoint": ("vitrial.train.fit", "save_weights", "after", 2),
     "while a checkpoint is written": ("torch", "save", "after", 4),
+    "in the middle of an epoch of self-supervision": (
+        "vitrial.train.selfsupervised.pretrain",
+        "multicrop",
+        "before",
+        5,
+    ),
     "before predictions are written": ("vitrial.study.run", "predictions", "before", 1),
 }
 
