@@ -37,36 +37,15 @@ def multicrop(
     Returns:
         For each view float32 (n, channels, size, size), channels_last, on the pixels' device.
     """
-    return [
-        _view(
-            pixels,
-            view,
-            size,
-            recipe,
-            augment.model_copy(update={"scale": view.scale, "jitter": recipe.jitter}),
-            mean,
-            std,
-            generator_of(*seed, place),
-        )
-        for place, (view, size) in enumerate(views)
-    ]
-
-
-def _view(
-    pixels: torch.Tensor,
-    view: View,
-    size: int,
-    recipe: SelfSupervision,
-    augment: Augment,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    generator: torch.Generator,
-) -> torch.Tensor:
     n, side = len(pixels), pixels.shape[1]
-    drawn = draw_views(augment, n, side, generator)
-    distortions = draw_distortions(
-        n, recipe.grayscale, view.blur, recipe.sigma, view.solarise, generator
-    )
-    images = distort_(augment_batch(pixels, drawn, size), distortions)
-    normalised: torch.Tensor = normalize(images, list(mean), list(std), inplace=True)
-    return normalised
+    crops = []
+    for place, (view, size) in enumerate(views):
+        generator = generator_of(*seed, place)
+        own = augment.model_copy(update={"scale": view.scale, "jitter": recipe.jitter})
+        drawn = draw_views(own, n, side, generator)
+        distortions = draw_distortions(
+            n, recipe.grayscale, view.blur, recipe.sigma, view.solarise, generator
+        )
+        images = distort_(augment_batch(pixels, drawn, size), distortions)
+        crops.append(normalize(images, list(mean), list(std), inplace=True))
+    return crops
