@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 from torchvision.transforms.v2.functional import normalize
-from vitrial.data.distort import distort_, draw_distortions
 
 from vitrial.data.augment import augment_batch, draw_views
+from vitrial.data.distort import distort_, draw_distortions
 from vitrial.protocol import Augment, SelfSupervision, View
 from vitrial.seeds import generator_of
 
