@@ -22,7 +22,7 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for command in ("run", "demo", "prepare", "tune", "status", "table", "report", "protocol"):
+    for command in ("run", "demo", "tune", "table", "report", "protocol", "pretrain", "weights"):
         assert command in done.stdout
 
 
@@ -65,7 +65,7 @@ def test_a_study_from_the_command_line(small_protocol, tmp_path, pixel_caches):
     assert (out / "report" / "table.tex").is_file()
 
     status = invoke("status", out)
-    assert "4 done, 0 running, 0 failed, 0 left" in status.output
+    assert "5 done, 0 running, 0 failed, 0 left" in status.output
     assert invoke("table", out, "--format", "csv").output.startswith("initialisation,backbone,")
     assert invoke("table", out, "--format", "word").exit_code == 1
 
@@ -73,16 +73,17 @@ def test_a_study_from_the_command_line(small_protocol, tmp_path, pixel_caches):
 @pytest.mark.slow
 def test_an_arm_that_fails_leaves_the_others_and_says_why(tmp_path, small_protocol, pixel_caches):
     text = small_protocol.read_text().replace(
-        "  - backbone: resnet10t\n", "  - {backbone: resnet18, initialisation: imagenet, "
-        "weights: nowhere.safetensors}\n  - backbone: resnet10t\n"
-    )  # fmt: skip
+        "  - backbone: resnet10t\n",
+        "  - {backbone: resnet18, initialisation: file:nowhere.safetensors}\n"
+        "  - backbone: resnet10t\n",
+    )
     small_protocol.write_text(text)
     result = invoke("run", small_protocol, "--out", tmp_path / "s", "--cache", pixel_caches)
     assert result.exit_code == 1
     assert "nowhere.safetensors" in result.output
     assert "Traceback" not in result.output
     status = invoke("status", tmp_path / "s").output
-    assert "4 done, 0 running, 1 failed, 0 left" in status
+    assert "5 done, 0 running, 1 failed, 0 left" in status
 
 
 @pytest.mark.slow
@@ -90,8 +91,8 @@ def test_tuning_goes_on_when_an_arm_fails_at_every_rate(tmp_path, pixel_caches, 
     text = small_protocol.read_text()
     start = text.index("arms:")
     arms = (
-        "arms:\n  - {backbone: resnet10t}\n  - {backbone: resnet18, initialisation: imagenet, "
-        "weights: nowhere.safetensors}\n"
+        "arms:\n  - {backbone: resnet10t}\n"
+        "  - {backbone: resnet18, initialisation: file:nowhere.safetensors}\n"
     )
     small_protocol.write_text(text[:start] + arms + text[text.index("recipe:") :])
     arguments = ("--rate", "1e-3", "--out", tmp_path / "s", "--cache", pixel_caches)

@@ -113,8 +113,8 @@ def test_black_and_white_stay_within_bounds(value: int) -> None:
 @given(
     seed=st.integers(0, 2**32),
     n=st.integers(1, 6),
-    side=st.integers(16, 48),
-    crop=st.integers(16, 48),
+    side=st.integers(32, 64),
+    crop=st.integers(32, 64),
     channels=st.sampled_from([1, 3]),
 )
 def test_views_are_reproducible_and_independent(

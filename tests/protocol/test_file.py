@@ -259,10 +259,10 @@ def test_ready_protocols_are_valid_and_open_with_a_comment() -> None:
 
 def test_the_papers_protocol() -> None:
     protocol = load_protocol("matsoukas2021")
-    assert len(protocol.arms) == 4
+    assert len(protocol.arms) == 6  # two backbones by three initialisations
     assert {arm.backbone for arm in protocol.arms} == {"resnet50", "deit_small_patch16_224"}
     rates = {arm.initialisation: protocol.recipe_of(arm).base_lr for arm in protocol.arms}
-    assert rates == {"random": 3e-4, "imagenet": 1e-4}
+    assert rates == {"random": 3e-4, "imagenet": 1e-4, "imagenet+dino": 1e-4}
     assert protocol.data.classes == list("01234")
     assert protocol.augment.ratio == (3 / 4, 4 / 3)
 
