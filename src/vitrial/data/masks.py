@@ -48,20 +48,22 @@ def _lesion(reader: Reader, name: str) -> np.ndarray:
     """One mask, bool (height, width)."""
     try:
         content = reader.read(name)
-        dicom = is_dicom(content)
-        if dicom:
-            require_dicom()
+    except OSError as error:
+        raise VitrialError(f"The mask '{name}' cannot be read: {error}.") from error
+    dicom = is_dicom(content)
+    if dicom:
+        require_dicom()
+    try:
         with quiet():
             return _from_dicom(content) if dicom else _from_picture(content)
     except DecodeError as error:
         raise VitrialError(f"The mask '{name}' {error.what}: {error.mend}.") from error
-    except (VitrialError, MemoryError):
+    except MemoryError:
         raise
-    except OSError as error:
-        raise VitrialError(f"The mask '{name}' cannot be read: {error}.") from error
     except Exception as error:  # a damaged file can raise almost anything; pydicom may quote it
         raise VitrialError(
-            f"The mask '{name}' is damaged ({type(error).__name__}): copy or download it again."
+            f"The mask '{name}' is no image, or is damaged ({type(error).__name__}): copy or "
+            "download it again."
         ) from None
 
 

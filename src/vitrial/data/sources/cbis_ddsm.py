@@ -161,10 +161,10 @@ def _abnormalities(files: DicomFiles, names: list[str]) -> tuple[pd.DataFrame, l
         problems += unfit
     rows = pd.concat(tables, ignore_index=True)
     for path in PATHS:
-        parts = rows[path].str.strip(' "\r\n').str.split("/")
+        parts = [text.strip(' "\r\n').split("/") for text in rows[path]]
         if path == "full":
-            rows["case"] = parts.str[0]
-        rows[path] = parts.str[-2].fillna("")
+            rows["case"] = [folder for folder, *_ in parts]
+        rows[path] = ["".join(several[-2:-1]) for several in parts]
     for score in ("subtlety", "assessment"):
         rows[score] = pd.to_numeric(rows[score], errors="coerce").astype(np.float64)
     faulty, faults = _faults(rows)
@@ -209,7 +209,9 @@ def _mammograms(rows: pd.DataFrame, data: CbisDdsmData) -> tuple[pd.DataFrame, l
     notes = []
     if copies := int(images.duplicated(MAMMOGRAM).sum()):
         what = f"name {copies} mammograms twice: the label of both copies is that of all rows"
-        notes.append(Problem("the tables of masses and calcifications", what, "nothing", False))
+        notes.append(
+            Problem("the tables of masses and calcifications", what, "nothing", fatal=False)
+        )
     if data.official_split:
         trained = images["group"].isin(images.loc[images["split"] == "train", "group"])
         moved = trained & (images["split"] == "test")
@@ -219,7 +221,7 @@ def _mammograms(rows: pd.DataFrame, data: CbisDdsmData) -> tuple[pd.DataFrame, l
                 f"has {moved.sum()} test images of {images.loc[moved, 'group'].nunique()} patients "
                 "who are in train, too; these images are used in train"
             )
-            notes.append(Problem("the official split", what, "nothing", False))
+            notes.append(Problem("the official split", what, "nothing", fatal=False))
     return images, notes
 
 
