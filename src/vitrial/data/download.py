@@ -105,6 +105,7 @@ def _fetch(url: str, part: Path) -> bool:
     try:
         response = urllib.request.urlopen(request, timeout=PATIENCE)
     except urllib.error.HTTPError as error:
+        error.close()
         if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return True  # nothing is missing: the checksum decides
         raise

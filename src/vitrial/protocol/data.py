@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from vitrial.protocol.section import AbsolutePath, Section
+from vitrial.protocol.section import AbsolutePath, Section, absolute
 
 
 class DataSection(Section):
@@ -105,8 +105,9 @@ class CbisDdsmData(DataSection):
     """CBIS-DDSM (Lee et al., Sci. Data 2017): 3,103 full mammograms; groups are patients.
 
     Attributes:
-        task: `mass` (a mass on this image, or none) or `pathology` (malignant, or not).
-        official_split: Use the official test images; validation is drawn from the others.
+        task: `mass` (a mass on this mammogram, or none) or `pathology` (malignant, or not).
+        official_split: Use the official test images, less those of 31 patients who are in the
+            official training set, too; validation is drawn from the others.
     """
 
     source: Literal["cbis_ddsm"]
@@ -121,7 +122,7 @@ class MedMnistData(DataSection):
     Attributes:
         name: Of the set, such as `dermamnist`.
         size: Side of its images in pixels.
-        root: Folder of the .npz files; the archive's are downloaded into it where they lack.
+        root: Folder of the .npz files; one that is not there is downloaded into it.
         finding: Of the multi-label `chestmnist`, the finding to tell from its absence; any
             finding if left out.
     """
@@ -169,6 +170,13 @@ class HuggingFaceData(DataSection):
     label: str = "label"
     group: str | None = None
     config: str | None = None
+
+    @field_validator("repo")
+    @classmethod
+    def _folder(cls, repo: str, info: ValidationInfo) -> str:
+        """A folder's absolute path; a name on the hub stays as it is."""
+        path = absolute(Path(repo), info)
+        return str(path) if repo.startswith((".", "/", "~", "$")) or path.is_dir() else repo
 
 
 Data = Annotated[
