@@ -9,7 +9,7 @@ from vitrial.errors import VitrialError
 from vitrial.protocol import Data
 from vitrial.protocol.one_line import SOURCES
 
-NAMES = [*SOURCES, "medmnist:pathmnist"]
+NAMES = [*SOURCES, "medmnist:pathmnist", "medmnist:dermamnist@64"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,7 +31,7 @@ def test_the_lines_for_a_protocol_are_valid(name):
     source, _, part = name.partition(":")
     assert data.source == source
     if part:
-        assert data.name == part
+        assert part in (data.name, f"{data.name}@{data.size}")
     # Whatever the lines do not show is at its default.
     assert data.model_dump(exclude_unset=True).keys() == content.keys()
 

@@ -101,7 +101,9 @@ def protocol_lines(name: str) -> str:
     """
     source, _, part = name.partition(":")
     fields = SECTIONS[source].model_fields
-    given = {"source": source} | ({FIRST_KEY[source]: part} if part else {})
+    part, _, size = part.partition("@")
+    given: dict[str, Any] = {"source": source} | ({FIRST_KEY[source]: part} if part else {})
+    given |= {"size": int(size)} if size else {}
     lines, more = ["data:"], []
     for key in sorted(fields, key=lambda key: key in DataSection.model_fields):
         own = EXAMPLES.get(key) if fields[key].is_required() else fields[key].default
