@@ -25,6 +25,8 @@ protocol_app = typer.Typer(help="Read, check and copy protocols.", no_args_is_he
 app.add_typer(protocol_app, name="protocol")
 weights_app = typer.Typer(help="Take weights out of a study.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
+data_app = typer.Typer(help="Describe and examine data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 out_console, err_console = Console(), Console(stderr=True)
 
@@ -175,6 +177,56 @@ def weights_export(
         out_console.print(f"{out} is written. In Python:\n  {expression}", soft_wrap=True)
 
 
+@data_app.command("info")
+def data_info(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A data set, such as isic2019 or medmnist:dermamnist."),
+    ] = None,
+) -> None:
+    """Tell what a data set is, its terms, where to get it and how to name it in a protocol."""
+    with sentences():
+        from vitrial.data.sources.about import describe, titles
+
+        shown = titles() if name is None else describe(name)
+        out_console.print(shown, soft_wrap=True, highlight=False, markup=False)
+
+
+@data_app.command("check")
+def data_check(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A protocol, or a data set in a line: folder, aptos2019, medmnist:dermamnist@64.",
+        ),
+    ],
+    root: Root = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for what is found [default: examinations/NAME].")
+    ] = None,
+    cache: Cache = None,
+) -> None:
+    """Examine a data set before any training; exit with 1 if something in it cannot be used."""
+    with sentences():
+        from vitrial.data.checks import report_problems
+        from vitrial.data.examination import examine
+        from vitrial.data.sources import load_dataset
+        from vitrial.protocol.one_line import named_data
+        from vitrial.report.examination import folder_of, print_summary, write_page
+
+        section, image = named_data(data, root)
+        examination = examine(load_dataset(section), image, cache)
+        folder = out or folder_of(examination)
+        examination.write(folder)
+        page = write_page(examination, folder)
+        report_problems(examination.problems, out_console, folder / "problems.csv")
+        print_summary(examination, out_console)
+        out_console.print(f"Page: {page.resolve()}", soft_wrap=True, highlight=False)
+        if examination.fatal:
+            raise typer.Exit(1)
+
+
 @app.command()
 def status(study: StudyFolder) -> None:
     """Show which runs are done, running, failed and left."""
@@ -219,8 +271,10 @@ def protocol_list() -> None:
     """List the ready protocols."""
     from vitrial.protocol.file import ready_protocols
 
-    for name, purpose in ready_protocols().items():
-        out_console.print(f"[bold]{name:16}[/]{purpose}", highlight=False)
+    ready = ready_protocols()
+    width = max(map(len, ready)) + 2
+    for name, purpose in ready.items():
+        out_console.print(f"[bold]{name:{width}}[/]{purpose}", highlight=False)
 
 
 @protocol_app.command("show")

@@ -74,7 +74,7 @@ def test_rows_are_the_decoded_images_in_the_order_asked(twelve, rows):
 
 
 def test_the_index_says_what_the_files_are(twelve):
-    assert list(twelve.index.columns) == ["image", "sha256", "width", "height", "mode"]
+    assert list(twelve.index.columns) == ["image", "sha256", "bytes", "width", "height", "mode"]
     assert twelve.index["image"].tolist() == list(CONTENTS)
     assert twelve.index["sha256"].is_unique
     kinds = twelve.index[["width", "height", "mode"]].drop_duplicates()

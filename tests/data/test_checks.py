@@ -46,9 +46,9 @@ PLANTED = {
     "lonely/1.png": picture(2),
 }
 UNUSUAL = {
-    "cat/cmyk.jpg": picture(3, "JPEG", "CMYK"),
+    "cat/cmyk.jpg": picture(6, "JPEG", "CMYK"),
     "cat/rgba.png": picture(4, mode="RGBA"),
-    "horse/palette.png": picture(5, mode="P"),
+    "horse/palette.png": picture(7, mode="P"),
     "horse/sixteen.png": sixteen_bits(),
 }
 

@@ -40,3 +40,56 @@ def test_groups_in_several_given_splits_are_named():
     assert list(straddling_groups(manifest)) == ["A"]
     assert straddling_groups(manifest)["A"].what.startswith("has images in test and train")
     assert straddling_groups(manifest.drop(columns="split")) == {}
+
+
+def pairs_of(*edges):
+    return pd.DataFrame(edges, columns=["first", "second", "kind", "correlation"])
+
+
+def four_images():
+    rows = [(f"{i}.png", "a", group, str(i)) for i, group in enumerate("AABC")]
+    return manifest_of(*rows).assign(row=[10, 11, 12, 13])
+
+
+def test_groups_that_share_a_picture_are_joined():
+    pairs = pairs_of((11, 12, "pixels", 1.0), (12, 13, "near", 0.9))
+    groups, notes = join_groups(four_images(), pairs)
+    assert groups.tolist() == ["A", "A", "A", "A"]
+    assert [note.where for note in notes] == ["1.png, 2.png, 3.png"]
+    assert notes[0].what == "are nearly the same picture: they count as one group"
+    groups, notes = join_groups(four_images(), pairs[:1])
+    assert groups.tolist() == ["A", "A", "A", "C"]
+    assert notes[0].what.startswith("are the same picture:")
+
+
+def test_near_pictures_of_one_group_are_told_only_if_their_labels_contradict():
+    pairs = pairs_of((10, 11, "near", 0.9))
+    assert join_groups(four_images(), pairs)[1] == []
+    _, notes = join_groups(four_images().assign(label=list("abaa")), pairs)
+    assert notes[0].what == "are nearly the same picture with different labels (a, b)"
+
+
+def test_pairs_of_images_that_are_not_listed_join_nothing():
+    groups, notes = join_groups(four_images(), pairs_of((10, 99, "near", 0.9)))
+    assert groups.tolist() == list("AABC")
+    assert notes == []
+
+
+def test_many_copies_are_told_in_one_short_note():
+    rows = [(f"{i}.png", "a", f"G{i:03}", "x") for i in range(500)]
+    groups, notes = join_groups(manifest_of(*rows))
+    assert set(groups) == {"G000"}
+    assert len(notes) == 1
+    assert notes[0].where.endswith("9.png and 490 more")
+
+
+def test_copies_in_several_given_splits_are_told_as_copies():
+    manifest = four_images().assign(split=["train", "train", "test", "val"])
+    pairs = pairs_of((11, 12, "near", 0.9))
+    manifest["group"], _ = join_groups(manifest, pairs)
+    problems = straddling_groups(manifest, pairs)
+    assert list(problems) == ["A"]
+    assert problems["A"].fatal
+    assert problems["A"].what == (
+        "has images in test and train, among them copies of one picture: 1.png, 2.png"
+    )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitrial.errors import VitrialError
-from vitrial.protocol import CsvData, FolderData, Protocol
+from vitrial.protocol import Aptos2019Data, CsvData, FolderData, Protocol
 from vitrial.protocol.file import (
     ProtocolError,
     load_protocol,
@@ -144,7 +144,7 @@ def test_text_that_is_no_yaml(tmp_path: Path, text: str, fault: str) -> None:
         ("name: trial", "name: trial\nname: again", "line 2: name: given twice, first in line 1"),
         ("name: trial", "name: trial\n? [a]\n: b", "line 2: a key must be a plain word"),
         ("name: trial\n", "", "name: is missing"),
-        ("source: phantom", "size: 64", "line 2: data.source: is missing: csv or folder"),
+        ("source: phantom", "size: 64", "line 2: data.source: is missing: write aptos2019, "),
         ("{source: phantom}", "phantom", "line 2: data: must be a group of keys"),
         ("[random, imagenet]", "[]", "line 5: arms[0].initialisation: must be text"),
         ("phantom", "{source: folder, root: ~nobody-here/x}", "line 2: data"),
@@ -212,10 +212,10 @@ def test_paths_start_at_the_folder_of_the_file(
 
 def test_root_takes_the_place_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("quick", "matsoukas2021"):
+    for name, source in {"quick": FolderData, "matsoukas2021": Aptos2019Data}.items():
         here, given = load_protocol(name).data, load_protocol(name, Path("mine")).data
-        assert isinstance(here, FolderData)
-        assert isinstance(given, FolderData)
+        assert isinstance(here, source)
+        assert isinstance(given, source)
         assert (here.root, given.root) == (tmp_path / "data", tmp_path / "mine")
     assert load_protocol("quick", Path("~/mine")).data == FolderData(
         source="folder", root=Path.home() / "mine"
@@ -257,14 +257,33 @@ def test_ready_protocols_are_valid_and_open_with_a_comment() -> None:
         assert show(name).startswith(f"# {summary}\n")
 
 
-def test_the_papers_protocol() -> None:
-    protocol = load_protocol("matsoukas2021")
+PAPER = {
+    "matsoukas2021": ("aptos2019", "quadratic_kappa", (0.7, 0.15, 0.15)),
+    "matsoukas2021-isic2019": ("isic2019", "balanced_accuracy", (0.8, 0.1, 0.1)),
+    "matsoukas2021-cbis-ddsm": ("cbis_ddsm", "roc_auc", (0.8, 0.1, 0.1)),
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_protocols(name: str) -> None:
+    protocol = load_protocol(name)
+    said = (protocol.data.source, protocol.endpoint, protocol.split.fractions)
+    assert said == PAPER[name]
+    assert protocol.split.grouped
     assert len(protocol.arms) == 6  # two backbones by three initialisations
     assert {arm.backbone for arm in protocol.arms} == {"resnet50", "deit_small_patch16_224"}
     rates = {arm.initialisation: protocol.recipe_of(arm).base_lr for arm in protocol.arms}
     assert rates == {"random": 3e-4, "imagenet": 1e-4, "imagenet+dino": 1e-4}
-    assert protocol.data.classes == list("01234")
     assert protocol.augment.ratio == (3 / 4, 4 / 3)
+    assert protocol.repetitions == 5
+
+
+def test_the_papers_protocols_differ_in_their_data_only() -> None:
+    first, *others = (load_protocol(name) for name in PAPER)
+    for other in others:
+        for part in ("arms", "recipe", "augment", "dino", "share_pretraining"):
+            assert getattr(other, part) == getattr(first, part)
+        assert other.image.resize == first.image.resize
 
 
 def test_written_file_is_readable(tmp_path: Path) -> None:

@@ -71,6 +71,10 @@ def complaints(**changes: Any) -> str:
         ({"data": CSV | {"group": "label"}}, "column 'label' is already the one of label"),
         ({"data": {"source": "phantom", "classes": ["a", "b", "a"]}}, "more than once: a"),
         ({"endpoint": "quadratic_kappa"}, "diagnoses have none"),
+        (
+            {"endpoint": "quadratic_kappa", "data": {"source": "isic2019", "root": "data"}},
+            "diagnoses have none",
+        ),
         ({"split": {"fractions": [0.5, 0.2, 0.2]}}, "add up to 0.9, not 1"),
         ({"recipe": {"epochs": True}}, "recipe.epochs"),
         ({"recipe": {"weight_decay": float("inf")}}, "finite"),

@@ -3,7 +3,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from vitrial.data.checks import write_problems
+from vitrial.data.examination import examine_prepared
 from vitrial.data.prepared import prepare_data
+from vitrial.errors import Problem
 from vitrial.protocol import Arm, PhantomData, Protocol
 from vitrial.report.page import write_report
 from vitrial.study.plan import plan
@@ -57,6 +60,22 @@ def test_status_and_strangers(study):
     assert study.strangers() == []
     (study.path / "runs" / "resnet10t-random-1-000000000000").mkdir()
     assert study.strangers() == ["runs/resnet10t-random-1-000000000000"]
+
+
+def test_what_was_found_in_the_data_is_shown_with_contact_sheets(study, pixel_caches):
+    protocol = study.protocol
+    data = prepare_data(protocol.data, protocol.split, protocol.image, pixel_caches)
+    image = data.manifest["image"][0]
+    problems = [Problem(image, "<b>is odd</b>", "look", fatal=False), Problem("=1", "is no", "x")]
+    write_problems(problems, study.path / "problems.csv")
+    assert image in write_report(study).read_text(encoding="utf-8"), "without an examination too"
+    examine_prepared(data, study.path / "examination")
+    page = write_report(study).read_text(encoding="utf-8")
+    assert "1 problem: is no" in page
+    assert "1 note: &lt;b&gt;is odd" in page
+    assert page.count('<figure><img src="data:image/jpeg') == 1
+    assert page.count('<img class="sheet" src="data:image/jpeg') == len(data.classes)
+    assert "mean colour" in page
 
 
 def test_counts_add_up(study):

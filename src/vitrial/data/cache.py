@@ -31,7 +31,7 @@ from vitrial.protocol import Image, digest
 PARTIAL = ".partial-"
 STALE = 86_400
 """Seconds after which what a killed run left behind is removed."""
-COLUMNS = ("image", "sha256", "width", "height", "mode")
+COLUMNS = ("image", "sha256", "bytes", "width", "height", "mode")
 
 
 class PixelCache:
@@ -46,8 +46,8 @@ class PixelCache:
     Attributes:
         key: 12 hexadecimal digits that name the content: file bytes, names and preparation.
         path: The cache's folder.
-        index: One row an image, in the order of the pixels: `image`, `sha256` of the file,
-            `width` and `height` in pixels and `mode` as the file has them.
+        index: One row an image, in the order of the pixels: `image`, `sha256` and `bytes`
+            (length) of the file, `width` and `height` in pixels and `mode` as the file has them.
         shape: (n, height, width, channels).
 
     Raises:
@@ -68,7 +68,8 @@ class PixelCache:
             self.index = pd.read_parquet(path / "index.parquet")
         except (OSError, ValueError) as error:
             raise VitrialError(f"The pixel cache {path} is damaged: remove it.") from error
-        if not whole or len(self.index) != n:
+        # An index with other columns is of an older program.
+        if not whole or len(self.index) != n or tuple(self.index.columns) != COLUMNS:
             raise VitrialError(f"The pixel cache {path} is not whole: remove it.")
 
     def read(self, rows: np.ndarray) -> np.ndarray:
@@ -179,7 +180,8 @@ def _write(
             if outcome.decoded is not None:
                 file.write(outcome.decoded.pixels.data)
                 d = outcome.decoded
-                rows.append((outcome.name, outcome.sha256, d.width, d.height, d.mode))
+                file_facts = (outcome.name, outcome.sha256, outcome.length)
+                rows.append((*file_facts, d.width, d.height, d.mode))
         file.seek(0)
         _write_header(file, (len(rows), side, side, image.channels))
         file.flush()
@@ -230,6 +232,7 @@ class _Outcome:
     problems: list[Problem]
     was_read: bool = True
     sha256: str = ""
+    length: int = 0
     decoded: Decoded | None = None
 
 
@@ -247,7 +250,8 @@ def _decode_one(name: str, reader: Reader, image: Image) -> _Outcome:
     except DecodeError as error:
         return _Outcome(name, [Problem(name, error.what, error.mend)])
     notes = [Problem(name, what, mend, fatal=False) for what, mend in decoded.notes]
-    return _Outcome(name, notes, sha256=hashlib.sha256(content).hexdigest(), decoded=decoded)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return _Outcome(name, notes, sha256=sha256, length=len(content), decoded=decoded)
 
 
 def _publish(new: Path, path: Path) -> Path:

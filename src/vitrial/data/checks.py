@@ -16,6 +16,7 @@ from rich.text import Text
 
 from vitrial.atomic import replacing
 from vitrial.data.cache import PixelCache, prepare
+from vitrial.data.duplicates import find_duplicates
 from vitrial.data.leakage import join_groups, straddling_groups
 from vitrial.data.manifest import FEWEST_GROUPS, Dataset
 from vitrial.errors import DataError, Problem
@@ -41,9 +42,9 @@ def usable(
 
     Returns:
         The data set without images that cannot be used, groups that straddle given splits and
-        classes with fewer than 3 groups; groups that share a file are joined. Its manifest has
-        two more columns: `row` (in the cache) and `sha256` (of the file). Then the cache, and
-        every problem and note.
+        classes with fewer than 3 groups; groups that share a picture, or nearly, are joined. Its
+        manifest has two more columns: `row` (in the cache) and `sha256` (of the file). Then the
+        cache, and every problem and note.
 
     Raises:
         DataError: Something cannot be used and `on_problem` is `stop`, or less than 2 classes
@@ -54,8 +55,9 @@ def usable(
     manifest = dataset.manifest.merge(
         cache.index[["image", "sha256"]].assign(row=np.arange(len(cache.index))), on="image"
     )
-    manifest["group"], copies = join_groups(manifest)
-    leaks = straddling_groups(manifest)
+    pairs = find_duplicates(cache)
+    manifest["group"], copies = join_groups(manifest, pairs)
+    leaks = straddling_groups(manifest, pairs)
     problems += [*copies, *leaks.values()]
     manifest = manifest[~manifest["group"].isin(leaks)]
     thin = _thin_classes(manifest, dataset.classes)

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import io
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
+from importlib.util import find_spec
 
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
+from vitrial.data.quiet import quiet
+from vitrial.data.trim import organ_box
 from vitrial.errors import VitrialError
 from vitrial.protocol import Image
 
-DECODING = 1
+DECODING = 2
 """Raised whenever a file gives other pixels than before: caches made earlier are not used."""
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".dcm", ".dicom"}
+)
 SMALLEST = 8
 """Shortest side in pixels that is taken for an image."""
 FEW_LEVELS = 16
 """Fewer of the 256 gray levels than this: 12-bit values in the window of 16-bit ones have 16."""
-ORIENTATION, BITS_PER_SAMPLE = 0x0112, 258  # tags of EXIF and TIFF
+# Tags of EXIF and TIFF, with the values of theirs that matter here.
+ORIENTATION, BITS_PER_SAMPLE = 0x0112, 258
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+PLANES, SEPARATE = 284, 2
 
 Note = tuple[str, str]
 
@@ -45,7 +49,8 @@ class Decoded:
         pixels: uint8 (resize, resize, channels), C-contiguous.
         width: In pixels, as the file says.
         height: Likewise.
-        mode: Pillow's name for the file's kind of pixels, such as RGB or I;16.
+        mode: Pillow's name for the file's kind of pixels, such as RGB or I;16; of DICOM files
+            what their header says, such as DICOM MONOCHROME2 16 bit.
         notes: (what is unusual, what the user can do), for an image that is used all the same.
     """
 
@@ -61,18 +66,26 @@ def decode(content: bytes, image: Image) -> Decoded:
 
     The image is turned as its EXIF orientation says, and resized to a square with an antialiased
     bilinear filter. Values of more than 8 bits are spread over `image.window` before they are
-    resized and rounded. Transparent parts become black.
+    resized and rounded; those of DICOM files are shown as their header says (see
+    `vitrial.data.dicom`). Transparent parts become black.
 
     Args:
-        content: A JPEG, PNG, BMP, TIFF, WebP or GIF file; of several frames the first counts.
-        image: Side, channels and window.
+        content: A JPEG, PNG, BMP, TIFF, WebP or GIF file, of whose frames the first counts; or a
+            DICOM file.
+        image: Side, channels, window and trim.
 
     Raises:
         DecodeError: The file is not an image, is damaged, too small or too large.
+        VitrialError: It is a DICOM file, and what reads these is not installed.
     """
     if not content:
         raise DecodeError("is an empty file of 0 bytes", "copy or download it again")
-    with _quiet():
+    if is_dicom(content):
+        require_dicom()
+        from vitrial.data.dicom import decode_dicom
+
+        return decode_dicom(content, image)
+    with quiet():
         try:
             with Pillow.open(io.BytesIO(content), formats=FORMATS) as picture:
                 return _decode(picture, content, image)
@@ -90,38 +103,97 @@ def decode(content: bytes, image: Image) -> Decoded:
             ) from error
 
 
-def _decode(picture: Pillow.Image, content: bytes, image: Image) -> Decoded:
-    width, height = picture.size
+def is_dicom(start: bytes) -> bool:
+    """Whether a file of which these are the first 132 bytes or more is a DICOM file.
+
+    Some lack the preamble and begin with their first element: of group 2 or 8, in which no format
+    of pictures begins.
+    """
+    groups = (b"\x02\0", b"\x08\0", b"\0\x08")  # the last in big endian
+    return start[128:132] == b"DICM" or (len(start) >= 132 and start[:2] in groups)
+
+
+def require_dicom() -> None:
+    """Refuse DICOM files where what reads them is not installed.
+
+    Raises:
+        VitrialError: Says what to install.
+    """
+    if find_spec("pydicom") is None or find_spec("pylibjpeg") is None:
+        raise VitrialError("Reading DICOM files needs: pip install 'vitrial[dicom]'")
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse an image that is too small.
+
+    Raises:
+        DecodeError: Its shorter side has fewer than 8 pixels.
+    """
     if min(width, height) < SMALLEST:
         raise DecodeError(
             f"is only {width} x {height} pixels", f"use one of at least {SMALLEST} x {SMALLEST}"
         )
+
+
+def to_square(picture: Pillow.Image, image: Image) -> tuple[np.ndarray, list[Note]]:
+    """Trim a picture and resize it.
+
+    Args:
+        picture: 8 bits a channel in any mode, or mode F: gray from 0 to 255, not yet rounded.
+        image: Side, channels and trim.
+
+    Returns:
+        uint8 (resize, resize, channels), C-contiguous; and what is worth knowing.
+    """
+    if picture.mode != "F":
+        picture = picture.convert("RGB" if image.channels == 3 else "L")
+    notes = []
+    if image.trim != "none":
+        gray = picture if picture.mode == "F" else picture.convert("L")
+        box = organ_box(np.asarray(gray), image.trim)
+        if box is None:
+            what = f"shows nothing that `image.trim: {image.trim}` could keep; all of it is used"
+            notes.append((what, "look at it, and leave it out if it shows something else"))
+        else:
+            picture = picture.crop(box)
+    side = (image.resize, image.resize)
+    pixels = np.asarray(picture.resize(side, Pillow.Resampling.BILINEAR))
+    if picture.mode == "F":
+        pixels = np.rint(pixels).clip(0, 255)
+    # A gray image is the same in every channel; a colour image has them already.
+    pixels = np.broadcast_to(pixels.reshape(*side, -1), (*side, image.channels))
+    return np.array(pixels, dtype=np.uint8, order="C"), notes
+
+
+def _decode(picture: Pillow.Image, content: bytes, image: Image) -> Decoded:
+    width, height = picture.size
+    check_size(width, height)
     if picture.format == "PNG":
         # Loading ignores the checksums of the pixels.
         Pillow.open(io.BytesIO(content), formats=("PNG",)).verify()
     mode = picture.mode
+    if _bits(picture, content) == 16 and picture.getexif().get(PLANES) == SEPARATE:
+        # Pillow reads these, and mixes them up.
+        what = "is a TIFF of 16-bit colours in separate planes"
+        raise DecodeError(what, "save it with interleaved colours, or with 8 bits")
     notes = _notes(picture, content)
-    # JPEGs shrink while they are decoded; what is left is at least twice the target.
-    picture.draft(None, (2 * image.resize, 2 * image.resize))
+    if image.trim == "none":
+        # JPEGs shrink while they are decoded; what is left is at least twice the target. Of what
+        # is trimmed, too little might be left.
+        picture.draft(None, (2 * image.resize, 2 * image.resize))
     picture.load()
     upright = ImageOps.exif_transpose(picture) if _orientation(picture) != 1 else picture
     if mode in ("I", "F") or mode.startswith("I;16"):
-        pixels, more_notes = _windowed(upright, image)
+        upright, more_notes = _windowed(upright, image, _is_negative(picture))
         notes += more_notes
-    else:
-        side = (image.resize, image.resize)
-        flat = _without_transparency(upright).convert("RGB" if image.channels == 3 else "L")
-        pixels = np.asarray(flat.resize(side, Pillow.Resampling.BILINEAR))
-    # A gray image is the same in every channel; a colour image has them already.
-    pixels = np.broadcast_to(
-        pixels.reshape(image.resize, image.resize, -1),
-        (image.resize, image.resize, image.channels),
-    )
-    return Decoded(np.array(pixels, dtype=np.uint8, order="C"), width, height, mode, notes)
+    pixels, more_notes = to_square(_without_transparency(upright), image)
+    return Decoded(pixels, width, height, mode, notes + more_notes)
 
 
-def _windowed(picture: Pillow.Image, image: Image) -> tuple[np.ndarray, list[Note]]:
-    """A 16-bit, 32-bit or float picture as uint8 (resize, resize), and what is odd about it."""
+def _windowed(
+    picture: Pillow.Image, image: Image, negative: bool
+) -> tuple[Pillow.Image, list[Note]]:
+    """A 16-bit, 32-bit or float picture in mode F from 0 to 255, and what is odd about it."""
     values = np.asarray(picture).astype(np.float32)
     if not np.isfinite(values).all():
         raise DecodeError("has values that are not finite numbers", "replace these values")
@@ -134,9 +206,15 @@ def _windowed(picture: Pillow.Image, image: Image) -> tuple[np.ndarray, list[Not
             f"{low:g} to {high:g}: its values go from {values.min():g} to {values.max():g}"
         )
     notes = [(what, "set `image.window` to the range of the data set's values")]
-    side = (image.resize, image.resize)
-    small = Pillow.fromarray(levels).resize(side, Pillow.Resampling.BILINEAR)
-    return np.rint(np.asarray(small)).clip(0, 255).astype(np.uint8), notes
+    if negative:
+        levels = 255 - levels
+        notes.append(("is stored as a negative, and is turned into a positive", "nothing"))
+    return Pillow.fromarray(levels), notes
+
+
+def _is_negative(picture: Pillow.Image) -> bool:
+    """Whether a TIFF of more than 8 bits has white as 0: Pillow heeds that only up to 8 bits."""
+    return picture.format == "TIFF" and picture.getexif().get(PHOTOMETRIC) == WHITE_IS_ZERO
 
 
 def _without_transparency(picture: Pillow.Image) -> Pillow.Image:
@@ -189,37 +267,7 @@ def _orientation(picture: Pillow.Image) -> int:
 
 def _what_else(content: bytes) -> str:
     """What a file is that no image format recognises."""
-    if content[128:132] == b"DICM":
-        return "is a DICOM file, which is not read here"
     start = content[:1024]
     if b"\0" not in start and start.isascii():
         return "is not an image but text"
     return "is not an image, or its beginning is damaged"
-
-
-_quiet_lock = Lock()
-_quiet_depth = 0
-_loud: warnings.catch_warnings[None] | None = None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Pillow's warnings.
-
-    `warnings.catch_warnings` is not made for threads: here the first one in sets the filter, and
-    the last one out restores what was before.
-    """
-    global _quiet_depth, _loud
-    with _quiet_lock:
-        _quiet_depth += 1
-        if _quiet_depth == 1:
-            _loud = warnings.catch_warnings()
-            _loud.__enter__()
-            warnings.filterwarnings("ignore", module="PIL")
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_depth -= 1
-            if _quiet_depth == 0 and _loud is not None:
-                _loud.__exit__(None, None, None)

@@ -1,4 +1,4 @@
-"""What may not be parted by a split: groups, and identical files whatever their groups say."""
+"""What may not be parted by a split: groups, and copies of an image whatever their groups say."""
 
 from __future__ import annotations
 
@@ -9,58 +9,106 @@ from scipy.sparse.csgraph import connected_components
 
 from vitrial.errors import Problem
 
+NAMED = 10
+"""Images of a set of copies that are named."""
 
-def join_groups(manifest: pd.DataFrame) -> tuple[pd.Series, list[Problem]]:
-    """Join groups that share a file, so that no split can part its copies.
 
-    Groups that share files in a chain (A with B, B with C) become one.
+def join_groups(
+    manifest: pd.DataFrame, pairs: pd.DataFrame | None = None
+) -> tuple[pd.Series, list[Problem]]:
+    """Join groups that share a picture, so that no split can part its copies.
+
+    Groups that share pictures in a chain (A with B, B with C) become one.
 
     Args:
-        manifest: Columns `image`, `label`, `group` and `sha256` (of the file).
+        manifest: Columns `image`, `label`, `group`, `sha256` (of the file) and, with `pairs`,
+            `row` (in the cache).
+        pairs: Of rows that show the same picture, as `find_duplicates` finds them.
 
     Returns:
         The groups, each joined one under the name of its first member; and a note for each set of
-        identical files, saying so where their labels contradict each other.
+        copies, saying so where their labels contradict each other. Pictures of one group that are
+        nearly the same are only told if their labels contradict.
     """
     if manifest.empty:
         return manifest["group"], []
     group, names = pd.factorize(manifest["group"], sort=True)
-    content, _ = pd.factorize(manifest["sha256"])
-    # A graph whose nodes are groups and contents; an image is an edge between the two.
-    n = len(names) + content.max() + 1
-    edges = (np.ones(len(group)), (group, len(names) + content))
-    _, component = connected_components(coo_array(edges, shape=(n, n)), directed=False)
+    copies = sets_of_copies(manifest, pairs)
+    # A graph whose nodes are groups and sets of copies; an image is an edge between the two.
+    component = _components(group, len(names) + copies, len(names) + copies.max() + 1)
     first = pd.Series(names).groupby(component[: len(names)]).transform("first")
     joined = pd.Series(first.to_numpy()[group], index=manifest.index)
-    return joined, _notes(manifest)
+    return joined, _notes(manifest, copies, pairs)
 
 
-def straddling_groups(manifest: pd.DataFrame) -> dict[str, Problem]:
-    """The groups with images in several of the given splits, each with its problem."""
+def sets_of_copies(manifest: pd.DataFrame, pairs: pd.DataFrame | None = None) -> np.ndarray:
+    """The number, int (n,), of the set of copies that each image belongs to, mostly alone."""
+    content, _ = pd.factorize(manifest["sha256"])
+    if pairs is None or pairs.empty or manifest.empty:
+        return content
+    content_of = pd.Series(content, index=manifest["row"])
+    ends = np.stack([content_of.reindex(pairs[end]).to_numpy() for end in ("first", "second")])
+    first, second = ends[:, ~np.isnan(ends).any(axis=0)].astype(np.int64)
+    return _components(first, second, content.max() + 1)[content]
+
+
+def straddling_groups(
+    manifest: pd.DataFrame, pairs: pd.DataFrame | None = None
+) -> dict[str, Problem]:
+    """The groups with images in several of the given splits, each with its problem.
+
+    Args:
+        manifest: As for `join_groups`, the groups joined.
+        pairs: Likewise.
+    """
     if "split" not in manifest:
         return {}
     straddles = manifest.groupby("group")["split"].transform("nunique") > 1
-    return {
-        str(group): Problem(
-            f"group {group}",
-            f"has images in {' and '.join(sorted(rows['split'].unique()))}, such as "
-            + ", ".join(rows.drop_duplicates("split")["image"]),
-            "give all images of a group, and copies of an image, the same split",
-        )
-        for group, rows in manifest[straddles].groupby("group")
-    }
+    rows = manifest.assign(copies=sets_of_copies(manifest, pairs))[straddles]
+    return {str(group): _straddling(str(group), images) for group, images in rows.groupby("group")}
 
 
-def _notes(manifest: pd.DataFrame) -> list[Problem]:
-    copies = manifest[manifest.duplicated("sha256", keep=False)]
+def _straddling(group: str, images: pd.DataFrame) -> Problem:
+    parted = images[images.groupby("copies")["split"].transform("nunique") > 1]
+    splits = " and ".join(sorted(images["split"].unique()))
+    if parted.empty:
+        what = f"has images in {splits}, such as "
+        named = images.drop_duplicates("split")["image"]
+    else:
+        what = f"has images in {splits}, among them copies of one picture: "
+        one = parted[parted["copies"] == parted["copies"].iloc[0]]
+        named = one.drop_duplicates("split")["image"]
+    mend = "give all images of a group, and copies of an image, the same split"
+    return Problem(f"group {group}", what + ", ".join(named), mend)
+
+
+def _components(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
+    """The connected component, int (n,), of each node of a graph with these edges."""
+    edges = coo_array((np.ones(len(first)), (first, second)), shape=(n, n))
+    component: np.ndarray = connected_components(edges, directed=False)[1]
+    return component
+
+
+def _notes(manifest: pd.DataFrame, copies: np.ndarray, pairs: pd.DataFrame | None) -> list[Problem]:
+    equal = None if pairs is None else pairs[pairs["kind"] == "pixels"]
+    table = manifest.assign(copies=copies, equal=sets_of_copies(manifest, equal))
+    several = table[table.duplicated("copies", keep=False)]
     notes = []
-    for _, same in copies.groupby("sha256", sort=False):
+    for _, same in several.groupby("copies", sort=False):
         labels = sorted(same["label"].unique())
-        images = ", ".join(same["image"])
-        if len(labels) > 1:
-            what = f"are the same file with different labels ({', '.join(labels)})"
-            notes.append(Problem(images, what, "keep the right one", fatal=False))
+        if same["sha256"].nunique() == 1:
+            what, mend = "are the same file", "remove the copies"
+        elif same["equal"].nunique() == 1:
+            what, mend = "are the same picture", "remove the copies"
+        elif len(labels) > 1 or same["group"].nunique() > 1:
+            what, mend = "are nearly the same picture", "look at them, and remove any copies"
         else:
-            what = "are the same file: they count as one group"
-            notes.append(Problem(images, what, "remove the copies", fatal=False))
+            continue
+        if len(labels) > 1:
+            what, mend = f"{what} with different labels ({', '.join(labels)})", "keep the right one"
+        else:
+            what += ": they count as one group"
+        more = f" and {len(same) - NAMED} more" if len(same) > NAMED else ""
+        images = ", ".join(same["image"].head(NAMED)) + more
+        notes.append(Problem(images, what, mend, fatal=False))
     return notes

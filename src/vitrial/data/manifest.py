@@ -44,7 +44,7 @@ class Dataset:
         name: Names the data set.
         manifest: One row an image, with a RangeIndex: `image` (path for the reader), `label`
             (class name), `group` (patient or lesion), perhaps `split` (train, val or test) and
-            `mask` (path or None), and any other columns.
+            `mask` (None, or paths joined by `|`: the mask is their union), and any other columns.
         classes: Class names; a class's index is its place here.
         reader: Reads images and masks.
         problems: Rows that cannot be used; they are not in the manifest.

@@ -16,11 +16,17 @@ from pydantic_core import PydanticCustomError
 from vitrial.protocol.arm import Arm
 from vitrial.protocol.checks import find_clashes
 from vitrial.protocol.data import (
+    Aptos2019Data,
+    CbisDdsmData,
     CsvData,
     Data,
     DataSection,
+    DicomData,
     FolderData,
     Ham10000Data,
+    HuggingFaceData,
+    Isic2019Data,
+    MedMnistData,
     PhantomData,
 )
 from vitrial.protocol.recipe import Plateau, Recipe
@@ -30,19 +36,25 @@ from vitrial.protocol.views import Augment, Image, Jitter, Split
 from vitrial.protocol.yaml_lines import dotted
 
 __all__ = [
+    "Aptos2019Data",
     "Arm",
     "Augment",
     "Byol",
+    "CbisDdsmData",
     "CsvData",
     "Data",
     "DataSection",
+    "DicomData",
     "Dino",
     "EndpointName",
     "FolderData",
     "Ham10000Data",
+    "HuggingFaceData",
     "Image",
+    "Isic2019Data",
     "Jitter",
     "LocalViews",
+    "MedMnistData",
     "PhantomData",
     "Plateau",
     "Protocol",

@@ -159,7 +159,7 @@ def _pretrain_clashes(protocol: Protocol) -> Iterator[Clash]:
 
 def _endpoint_clashes(protocol: Protocol) -> Iterator[Clash]:
     data = protocol.data
-    diagnoses = data.source == "ham10000" or (
+    diagnoses = data.source in ("ham10000", "isic2019") or (
         data.source == "phantom" and data.task == "dermoscopy"
     )
     if protocol.endpoint == "quadratic_kappa" and diagnoses and data.classes is None:

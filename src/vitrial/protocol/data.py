@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from vitrial.protocol.section import AbsolutePath, Section
+from vitrial.protocol.section import AbsolutePath, Section, absolute
 
 
 class DataSection(Section):
@@ -86,4 +87,108 @@ class PhantomData(DataSection):
     seed: int = 0
 
 
-Data = Annotated[FolderData | CsvData | Ham10000Data | PhantomData, Field(discriminator="source")]
+class Aptos2019Data(DataSection):
+    """APTOS 2019 (Kaggle): 3,662 fundus images, 5 ordered grades of diabetic retinopathy."""
+
+    source: Literal["aptos2019"]
+    root: AbsolutePath
+
+
+class Isic2019Data(DataSection):
+    """ISIC 2019: 25,331 dermoscopy images, 8 diagnoses; groups are lesions."""
+
+    source: Literal["isic2019"]
+    root: AbsolutePath
+
+
+class CbisDdsmData(DataSection):
+    """CBIS-DDSM (Lee et al., Sci. Data 2017): 3,103 full mammograms; groups are patients.
+
+    Attributes:
+        task: `mass` (a mass on this mammogram, or none) or `pathology` (malignant, or not).
+        official_split: Use the official test images, less those of 31 patients who are in the
+            official training set, too; validation is drawn from the others.
+    """
+
+    source: Literal["cbis_ddsm"]
+    root: AbsolutePath
+    task: Literal["mass", "pathology"] = "mass"
+    official_split: bool = False
+
+
+class MedMnistData(DataSection):
+    """MedMNIST v2 (Yang et al., Sci. Data 2023): small 2-D sets with official splits.
+
+    Attributes:
+        name: Of the set, such as `dermamnist`.
+        size: Side of its images in pixels.
+        root: Folder of the .npz files; one that is not there is downloaded into it.
+        finding: Of the multi-label `chestmnist`, the finding to tell from its absence; any
+            finding if left out.
+    """
+
+    source: Literal["medmnist"]
+    name: str
+    size: Literal[28, 64, 128, 224] = 28
+    root: AbsolutePath = Field(Path("~/.cache/vitrial/medmnist"), validate_default=True)
+    finding: str | None = None
+
+
+class DicomData(DataSection):
+    """A folder of DICOM files; labels from a table below `root`; groups are patients.
+
+    Attributes:
+        table: The CSV's path below `root`.
+        key: Column that names the image: by its SOPInstanceUID, SeriesInstanceUID, PatientID or
+            file name, whichever its values are found among.
+        label: Column of class names.
+        split: Column saying train, val or test.
+    """
+
+    source: Literal["dicom"]
+    root: AbsolutePath
+    table: str
+    key: str = "image"
+    label: str = "label"
+    split: str | None = None
+
+
+class HuggingFaceData(DataSection):
+    """An image data set in the layout of the `datasets` library: a local folder, or a hub's name.
+
+    Attributes:
+        repo: A folder, or `owner/name` on the hub.
+        image: Feature that holds the image.
+        label: Feature that holds the class.
+        group: Feature of patients or lesions.
+        config: Name of the configuration, where there are several.
+    """
+
+    source: Literal["huggingface"]
+    repo: str
+    image: str = "image"
+    label: str = "label"
+    group: str | None = None
+    config: str | None = None
+
+    @field_validator("repo")
+    @classmethod
+    def _folder(cls, repo: str, info: ValidationInfo) -> str:
+        """A folder's absolute path; a name on the hub stays as it is."""
+        path = absolute(Path(repo), info)
+        return str(path) if repo.startswith((".", "/", "~", "$")) or path.is_dir() else repo
+
+
+Data = Annotated[
+    FolderData
+    | CsvData
+    | Aptos2019Data
+    | Isic2019Data
+    | CbisDdsmData
+    | Ham10000Data
+    | MedMnistData
+    | DicomData
+    | HuggingFaceData
+    | PhantomData,
+    Field(discriminator="source"),
+]

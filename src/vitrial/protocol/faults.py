@@ -157,9 +157,9 @@ def _sentence(error: Any) -> str:
     if kind == "union_tag_invalid":
         options = _quoted(context["expected_tags"])
         hint = did_you_mean(str(context["tag"]), options)
-        return f"must be {' or '.join(options)}, not '{context['tag']}'{hint}"
+        return f"must be {_choice(options)}, not '{context['tag']}'{hint}"
     if kind == "union_tag_not_found":
-        return f"is missing: {' or '.join(sorted(_data_sources()))}"
+        return f"is missing: write {_choice(sorted(_data_sources()))}"
     if kind in SENTENCES:
         return SENTENCES[kind].format(got=_got(error["input"]), **context)
     return str(error["msg"])
@@ -207,6 +207,10 @@ SECTIONS = _sections(Protocol, "")
 
 def _data_sources() -> list[str]:
     return [name for name, section in SECTIONS.items() if "source" in section.model_fields]
+
+
+def _choice(options: list[str]) -> str:
+    return f"{', '.join(options[:-1])} or {options[-1]}"
 
 
 def _quoted(text: str) -> list[str]:

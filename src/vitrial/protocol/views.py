@@ -42,11 +42,14 @@ class Image(Section):
         resize: Side in pixels that every image is resized to (square, antialiased).
         channels: 3 (colour) or 1 (grayscale).
         window: Darkest and brightest value of 16-bit images; values beyond are clipped.
+        trim: Cut off what surrounds the organ before resizing: the black margin of a `fundus`
+            image, the air beside the breast of a `mammogram`; `none` keeps all.
     """
 
     resize: int = Field(256, ge=16, le=2048)
     channels: Literal[1, 3] = 3
     window: Pair = (0, 65535)
+    trim: Literal["none", "fundus", "mammogram"] = "none"
 
     @field_validator("window")
     @classmethod

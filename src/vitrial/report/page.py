@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import base64
+import csv
 from collections.abc import Hashable
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import pandas as pd
 
 from vitrial.atomic import write_text
 from vitrial.compare.scores import logits_of
 from vitrial.compare.table import chance, in_words, render
+from vitrial.errors import Problem
 from vitrial.evaluate.metrics import ENDPOINTS, confusion
+from vitrial.report.examination import findings, section
 from vitrial.report.figures import learning_curves, to_svg
+from vitrial.report.template import template
 from vitrial.study.study import Study
 
 
@@ -30,7 +32,8 @@ def write_report(study: Study) -> Path:
     title, table = study.caption(), study.table()
     for form, suffix in (("csv", "csv"), ("markdown", "md"), ("latex", "tex")):
         write_text(folder / f"table.{suffix}", str(render(table, endpoint, title, form)))
-    page = _template().render(
+    examination = study.examination()
+    page = template("page.html.j2").render(
         protocol=study.protocol,
         facts=study.facts,
         title=title,
@@ -41,19 +44,19 @@ def write_report(study: Study) -> Path:
         selfsupervision=study.selfsupervision().to_dict("records"),
         confusions=_confusions(study),
         status=study.status().to_dict("records"),
-        problems=pd.read_csv(study.path / "problems.csv").fillna("").to_dict("records"),
+        findings=findings(_problems(study), examination),
+        examination=section(examination) if examination else None,
         protocol_text=(study.path / "protocol.yaml").read_text(encoding="utf-8"),
     )
     write_text(folder / "index.html", page)
     return folder / "index.html"
 
 
-def _template() -> jinja2.Template:
-    text = files("vitrial.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(text)
+def _problems(study: Study) -> list[Problem]:
+    """What is wrong with the data sets of the study, or worth knowing."""
+    with (study.path / "problems.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [Problem(row["where"], row["what"], row["mend"], row["fatal"] == "True") for row in rows]
 
 
 def _curves(study: Study, guess: float | None) -> str:

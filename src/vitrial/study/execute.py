@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from vitrial.data.batches import Part
+from vitrial.data.examination import examine_prepared
 from vitrial.data.prepared import Prepared, prepare_data
 from vitrial.data.unlabelled import prepare_unlabelled
 from vitrial.errors import DataError, Problem, VitrialError
@@ -19,7 +20,7 @@ from vitrial.study.plan import Stage, plan, sources_used
 from vitrial.study.progress import StudyProgress, strangers_sentence
 from vitrial.study.run import run_stage
 from vitrial.study.store import RunFolder
-from vitrial.study.study import Study
+from vitrial.study.study import EXAMINATION, Study
 from vitrial.train.checkpoint import History
 
 
@@ -48,7 +49,9 @@ def run(
     """
     root = Path(out) if out is not None else Path("studies") / protocol.name
     datasets = prepare_datasets(protocol, cache)
-    problems = [problem for data in datasets.values() for problem in data.problems]
+    examination = examine_prepared(datasets["data"], root / EXAMINATION)
+    sources = (data.problems for name, data in datasets.items() if name != "data")
+    problems = examination.problems + [problem for found in sources for problem in found]
     stages = plan(protocol, fingerprints(datasets))
     study = Study.write(root, protocol, datasets["data"], stages, problems)
     workers = default_workers() if workers is None else workers

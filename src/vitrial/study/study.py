@@ -14,6 +14,7 @@ from vitrial.atomic import replacing, write_json
 from vitrial.compare.scores import run_scores
 from vitrial.compare.table import arm_table, caption
 from vitrial.data.checks import write_problems
+from vitrial.data.examination import Examination, read_examination
 from vitrial.data.prepared import Prepared
 from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import Protocol
@@ -21,13 +22,17 @@ from vitrial.protocol.file import load_protocol, write_protocol
 from vitrial.study.plan import Stage, code_version
 from vitrial.study.store import RunFolder
 
+EXAMINATION = "examination"
+"""The folder of a study in which the examination of its data lies."""
+
 
 @dataclass(frozen=True)
 class Study:
     """A study's folder.
 
     `protocol.yaml` is the protocol, `manifest.parquet` the data set with its split, `study.json`
-    the list of stages and facts about the data, `runs/` and `pretrained/` hold the stages.
+    the list of stages and facts about the data, `examination/` what was found in its images,
+    `runs/` and `pretrained/` hold the stages.
 
     Attributes:
         path: The folder.
@@ -110,6 +115,10 @@ class Study:
     def manifest(self) -> pd.DataFrame:
         """The data set: image, label, group, split and metadata."""
         return pd.read_parquet(self.path / "manifest.parquet")
+
+    def examination(self) -> Examination | None:
+        """The examination of the data; none in a study of an older program."""
+        return read_examination(self.path / EXAMINATION)
 
     def scores(self) -> pd.DataFrame:
         """A row a finished run and split: every metric of its predictions, and its cost."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from importlib import import_module
 
 import pandas as pd
 
 from vitrial.data.manifest import FEWEST_GROUPS, Dataset
-from vitrial.data.sources import csv, folder, ham10000
 from vitrial.errors import VitrialError
-from vitrial.protocol import CsvData, Data, FolderData, Ham10000Data
+from vitrial.protocol import Data
 from vitrial.spelling import did_you_mean
 
 
@@ -58,15 +58,10 @@ def draw_groups(manifest: pd.DataFrame, limit: int) -> pd.DataFrame:
 
 
 def _load(data: Data) -> Dataset:
-    if isinstance(data, FolderData):
-        return folder.load(data)
-    if isinstance(data, CsvData):
-        return csv.load(data)
-    if isinstance(data, Ham10000Data):
-        return ham10000.load(data)
-    from vitrial.data.sources import phantom  # imported where used: the others do not draw
-
-    return phantom.load(data)
+    # One file a source, imported where it is used: some draw, some need an extra.
+    source = import_module(f"vitrial.data.sources.{data.source}")
+    dataset: Dataset = source.load(data)
+    return dataset
 
 
 def _only(dataset: Dataset, classes: list[str]) -> Dataset:

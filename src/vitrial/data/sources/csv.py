@@ -11,10 +11,22 @@ import pandas as pd
 
 from vitrial.data.files import Files
 from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order
+from vitrial.data.sources.about import About
 from vitrial.data.sources.table import is_missing, read_table, require_columns, row_name
 from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import CsvData
 
+ABOUT = About(
+    title="CSV: images of your own, listed in a table",
+    licence="your own",
+    where="your own images",
+    layout=(
+        "A table in UTF-8, one row an image, with columns for the image's path (relative to the "
+        "table's folder) and its class; if wanted, for its patient or lesion, its split (train, "
+        "val or test) and the path of its mask. Other columns are kept."
+    ),
+    size="as many images and classes as the table names",
+)
 TAKEN = frozenset({"image", "label", "group", "split", "mask", "row", "target", "sha256"})
 """Columns that mean something in a manifest; others of these names are kept as `table:NAME`."""
 LISTED = 8

@@ -7,8 +7,21 @@ import pandas as pd
 from vitrial.data.decode import SUFFIXES
 from vitrial.data.files import Files, suffix_of
 from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order
+from vitrial.data.sources.about import About
 from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import FolderData
+
+ABOUT = About(
+    title="Folder: images of your own in one folder a class",
+    licence="your own",
+    where="your own images",
+    layout=(
+        "One folder a class, holding its images, or a .zip of such folders. With train/, val/ and "
+        "test/ above the class folders, these are the splits. Every image is a group of its own; "
+        "where a patient has several, list them in a table (source: csv)."
+    ),
+    size="as many images and classes as there are; classes in the order of their folders' names",
+)
 
 
 def load(data: FolderData) -> Dataset:

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 import numpy as np
 import pandas as pd
 
-from vitrial.data.decode import SUFFIXES
-from vitrial.data.files import Files, suffix_of
+from vitrial.data.files import Files
 from vitrial.data.manifest import Dataset
+from vitrial.data.sources.about import About
+from vitrial.data.sources.by_stem import find_images, find_table
 from vitrial.data.sources.table import read_table, require_columns, row_name
 from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import Ham10000Data
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
-TABLES = frozenset({"HAM10000_metadata", "HAM10000_metadata.csv", "HAM10000_metadata.tab"})
+TABLES = ("HAM10000_metadata", "HAM10000_metadata.csv", "HAM10000_metadata.tab")
 MASK = "_segmentation"
+ABOUT = About(
+    title="HAM10000: dermoscopy of pigmented skin lesions",
+    licence="CC BY-NC 4.0",
+    where="https://doi.org/10.7910/DVN/DBW86T (Harvard Dataverse)",
+    layout=(
+        "HAM10000_images_part_1 and HAM10000_images_part_2, each a .zip or a folder of .jpg; "
+        "HAM10000_metadata (also .csv or .tab); if wanted, "
+        "HAM10000_segmentations_lesion_tschandl, the lesions' masks. Nothing is renamed or moved."
+    ),
+    size="10,015 images of 7,470 lesions in 7 classes; 1,956 lesions were photographed repeatedly",
+    classes=CLASSES,
+    citation=(
+        "P. Tschandl, C. Rosendahl, H. Kittler: The HAM10000 dataset, a large collection of "
+        "multi-source dermatoscopic images of common pigmented skin lesions. Scientific Data "
+        "5:180161, 2018."
+    ),
+)
 
 
 def load(data: Ham10000Data) -> Dataset:
@@ -32,10 +48,11 @@ def load(data: Ham10000Data) -> Dataset:
     """
     files = Files(data.root)
     names = files.names()
-    by_stem = {_stem(name): name for name in reversed(names) if suffix_of(name) in SUFFIXES}
-    place = _table_place(names, files)
+    place = find_table(files, names, TABLES)
     table, problems = read_table(files.read(place), place)
     require_columns(table, COLUMNS, place)
+    masked = table["image_id"] + MASK
+    by_stem, notes = find_images(names, [*table["image_id"], *masked])
     image = table["image_id"].map(by_stem)
     if not image.notna().any():
         raise VitrialError(
@@ -51,7 +68,7 @@ def load(data: Ham10000Data) -> Dataset:
             else (f"names {image_id}, which is not found", "add both parts of the images")
         )
         problems.append(Problem(row_name(number, place), what, mend))
-    mask = (table["image_id"] + MASK).map(by_stem).astype(object)
+    mask = masked.map(by_stem).astype(object)
     manifest = pd.DataFrame(
         {
             "image": image,
@@ -64,16 +81,5 @@ def load(data: Ham10000Data) -> Dataset:
             "dx_type": table["dx_type"],
         }
     )[image.notna() & ~unknown]
-    return Dataset("ham10000", manifest.reset_index(drop=True), list(CLASSES), files, problems)
-
-
-def _table_place(names: list[str], files: Files) -> str:
-    """Where the metadata lie; the place nearest to the root counts."""
-    places = [name for name in names if PurePosixPath(name).name in TABLES]
-    if not places:
-        raise VitrialError(f"{files.root} holds no HAM10000_metadata: put it next to the images.")
-    return min(places, key=lambda name: (name.count("/"), name))
-
-
-def _stem(name: str) -> str:
-    return PurePosixPath(name).stem
+    manifest = manifest.reset_index(drop=True)
+    return Dataset("ham10000", manifest, list(CLASSES), files, [*problems, *notes])

@@ -13,8 +13,19 @@ from PIL import Image
 from vitrial.data.manifest import Dataset
 from vitrial.data.phantoms import dermoscopy, fundus, mammogram
 from vitrial.data.phantoms.patient import Patient, generator, make_patient
+from vitrial.data.sources.about import About
 from vitrial.protocol import PhantomData
 
+ABOUT = About(
+    title="Phantoms: synthetic images of skin lesions, fundi or breasts, with masks",
+    licence="vitrial's own (Apache 2.0)",
+    where="nowhere: vitrial draws them when they are read",
+    layout="no files",
+    size=(
+        "1 to 3 images of each of 400 patients, or as many as the protocol asks for: 4 classes of "
+        "dermoscopy, 5 ordered grades of fundus, or mammograms with a mass and without"
+    ),
+)
 TASKS: dict[str, ModuleType] = {
     "dermoscopy": dermoscopy,
     "fundus": fundus,

@@ -1,0 +1,210 @@
+"""The physical examination of a data set: everything that can be told before any training."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from vitrial.atomic import replacing, write_json
+from vitrial.data.cache import PixelCache, prepare
+from vitrial.data.checks import usable
+from vitrial.data.manifest import Dataset
+from vitrial.data.measure import measure
+from vitrial.data.shortcuts import Shortcut, find_shortcuts
+from vitrial.errors import DataError, Problem
+from vitrial.protocol import Image, digest
+
+if TYPE_CHECKING:
+    from vitrial.data.prepared import Prepared
+
+FACTS, IMAGES = "examination.json", "images.parquet"
+FLAT = 2
+"""Standard deviation of the pixels, of 255, below which an image shows nothing."""
+AREA_FACTOR, ASPECT_FACTOR = 16, 2
+"""An image is far from the median size beyond these factors, in area and in width / height."""
+RARE = 0.01
+"""A size is suspicious where no larger share of the images lies so far out."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found in a data set.
+
+    Attributes:
+        name: Of the data set.
+        classes: Class names in order.
+        images: A row an image that the source lists: `image`, `label`, `group` (joined with that
+            of its copies), `split` where it is known, `used` (whether a study would use it), and
+            the columns of `measure`, which lack values where an image cannot be decoded.
+        problems: What is wrong (fatal) or worth knowing, all of it.
+        shortcuts: How well measurements alone tell the classes.
+        cache: Folder of the pixel cache, in which `images.row` counts.
+        fingerprint: Changes with the data and what is wrong with them.
+    """
+
+    name: str
+    classes: list[str]
+    images: pd.DataFrame
+    problems: list[Problem]
+    shortcuts: list[Shortcut]
+    cache: Path
+    fingerprint: str
+
+    @property
+    def fatal(self) -> int:
+        """Number of problems that a study would stop at."""
+        return sum(problem.fatal for problem in self.problems)
+
+    def class_table(self) -> pd.DataFrame:
+        """A row a class: images listed, used, their groups, and used ones by split if known."""
+        used = self.images[self.images["used"]]
+        table = pd.DataFrame(
+            {
+                "images": self.images["label"].value_counts(),
+                "used": used["label"].value_counts(),
+                "groups": used.groupby("label")["group"].nunique(),
+            }
+        )
+        if "split" in used:
+            table = table.join(pd.crosstab(used["label"], used["split"]))
+        return table.reindex(self.classes).fillna(0).astype(int)
+
+    def imbalance(self) -> float:
+        """Used images of the largest class for each one of the smallest that has any."""
+        used = self.images.loc[self.images["used"], "label"].value_counts()
+        return float(used.max() / used.min()) if len(used) else 1.0
+
+    def write(self, folder: Path) -> None:
+        """Write `images.parquet` and, last, `examination.json`."""
+        with replacing(folder / IMAGES) as temporary:
+            self.images.to_parquet(temporary, index=False)
+        facts = {
+            "name": self.name,
+            "classes": self.classes,
+            "problems": [asdict(problem) for problem in self.problems],
+            "shortcuts": [asdict(shortcut) for shortcut in self.shortcuts],
+            "cache": str(self.cache),
+            "fingerprint": self.fingerprint,
+        }
+        write_json(folder / FACTS, facts)
+
+
+def read_examination(folder: Path) -> Examination | None:
+    """The examination that was written to a folder, if there is one."""
+    if not (folder / FACTS).is_file():
+        return None
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return Examination(
+        name=facts["name"],
+        classes=facts["classes"],
+        images=pd.read_parquet(folder / IMAGES),
+        problems=[Problem(**problem) for problem in facts["problems"]],
+        shortcuts=[Shortcut(**shortcut) for shortcut in facts["shortcuts"]],
+        cache=Path(facts["cache"]),
+        fingerprint=facts["fingerprint"],
+    )
+
+
+def examine(dataset: Dataset, image: Image, cache_root: Path | None = None) -> Examination:
+    """Examine a data set as its source lists it, without stopping at anything wrong in it.
+
+    Args:
+        dataset: As a source lists it.
+        image: How images are prepared.
+        cache_root: Where pixel caches lie.
+
+    Raises:
+        VitrialError: The pixel cache cannot be written.
+    """
+    listed = dataset.manifest
+    images = listed[["image", "label", "group", *(["split"] if "split" in listed else [])]]
+    try:
+        kept, cache, problems = usable(dataset, image, cache_root, "leave_out")
+        group = images["image"].map(kept.manifest.set_index("image")["group"])
+        images = images.assign(group=group.fillna(images["group"]), used=group.notna())
+    except DataError as error:
+        # Too little is left for a study; what there is gets examined all the same.
+        (cache, _), problems = prepare(dataset, image, cache_root), error.problems
+        images = images.assign(used=False)
+    problems = problems + _disagreements(listed)
+    return _examine(dataset.name, dataset.classes, images, cache, problems)
+
+
+def examine_prepared(data: Prepared, folder: Path) -> Examination:
+    """Examine the images that a study uses, and keep the result in a folder for the next time."""
+    columns = ["image", "label", "group", "split"]
+    images = data.manifest[columns].assign(used=True)
+    fingerprint = _fingerprint(images, data.cache, data.problems)
+    if (found := read_examination(folder)) and found.fingerprint == fingerprint:
+        return found
+    examination = _examine(data.name, data.classes, images, data.cache, data.problems)
+    examination.write(folder)
+    return examination
+
+
+def _examine(
+    name: str, classes: list[str], listed: pd.DataFrame, cache: PixelCache, problems: list[Problem]
+) -> Examination:
+    measured = measure(cache)
+    images = listed.merge(measured.astype({"row": "Int64"}), on="image", how="left")
+    decoded = images[images["row"].notna()]
+    shortcuts = find_shortcuts(images[images["used"]])
+    notes = [*_flat(decoded), *_far_sizes(decoded)]
+    notes += [shortcut.problem(name) for shortcut in shortcuts if shortcut.suspicious]
+    fingerprint = _fingerprint(listed, cache, problems)
+    return Examination(
+        name, classes, images, problems + notes, shortcuts, cache.path.resolve(), fingerprint
+    )
+
+
+def _fingerprint(listed: pd.DataFrame, cache: PixelCache, problems: list[Problem]) -> str:
+    content = [cache.key, listed.astype(str).to_numpy().tolist(), [asdict(p) for p in problems]]
+    return digest(content)
+
+
+def _disagreements(manifest: pd.DataFrame) -> list[Problem]:
+    """Groups, as the data name them, whose images have different labels."""
+    labels = manifest.groupby("group")["label"].transform("nunique")
+    return [
+        Problem(
+            f"group {group}",
+            f"has images with different labels ({', '.join(sorted(rows['label'].unique()))}), "
+            f"such as {', '.join(rows.drop_duplicates('label')['image'])}",
+            "correct the labels if the group is a lesion; a patient may have several",
+            fatal=False,
+        )
+        for group, rows in manifest[labels > 1].groupby("group")
+    ]
+
+
+def _flat(images: pd.DataFrame) -> list[Problem]:
+    return [
+        Problem(
+            name,
+            f"is nearly constant: its pixels' standard deviation is below {FLAT} of 255",
+            "look at it, and remove it if it shows nothing",
+            fatal=False,
+        )
+        for name in images.loc[images["spread"] < FLAT, "image"]
+    ]
+
+
+def _far_sizes(images: pd.DataFrame) -> list[Problem]:
+    """Rare images whose size or shape is far from the median."""
+    found = []
+    for what, values, factor in (
+        ("size: its area", images["width"] * images["height"], AREA_FACTOR),
+        ("shape: its width / height", images["aspect"], ASPECT_FACTOR),
+    ):
+        values = values.astype(np.float64)
+        far = np.abs(np.log(values / values.median())) > np.log(factor)
+        if 0 < far.sum() <= RARE * len(images):
+            what = f"has an unusual {what} differs from the median more than {factor}-fold"
+            mend = "look at it, and remove it if it is no image of this kind"
+            found += [Problem(name, what, mend, fatal=False) for name in images.loc[far, "image"]]
+    return found

@@ -1,0 +1,210 @@
+"""What the examination of a data set found, for the page and the terminal."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vitrial.atomic import write_text
+from vitrial.data.cache import PixelCache
+from vitrial.data.examination import Examination
+from vitrial.errors import Problem, VitrialError
+from vitrial.report.contact_sheet import contact_sheet, draw_names, thumbnails
+from vitrial.report.template import template
+
+COMMONEST, PLACES, PICTURES = 5, 20, 12
+"""Shown of a kind of value, of the places of a finding, and of its images."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Problems or notes of one kind.
+
+    Attributes:
+        what: What they have in common.
+        mend: What the user can do.
+        fatal: Whether what they concern cannot be used.
+        count: How many there are.
+        places: Where and what, of the first of them.
+        pictures: Images concerned: a data URI and a caption each.
+    """
+
+    what: str
+    mend: str
+    fatal: bool
+    count: int
+    places: list[tuple[str, str]]
+    pictures: list[tuple[str, str]]
+
+
+def folder_of(examination: Examination) -> Path:
+    """Where an examination is kept if nobody says: `examinations/NAME`."""
+    return Path("examinations") / (re.sub(r"[^\w.-]+", "-", examination.name).strip("-.") or "data")
+
+
+def write_page(examination: Examination, folder: Path) -> Path:
+    """Write `index.html`, a self-contained page on a data set."""
+    counts = examination.class_table()
+    page = template("examination_page.html.j2").render(
+        name=examination.name,
+        sentence=sentence(examination),
+        counts=list(counts.iterrows()),
+        columns=list(counts.columns),
+        findings=findings(examination.problems, examination),
+        examination=section(examination),
+    )
+    write_text(folder / "index.html", page)
+    return folder / "index.html"
+
+
+def section(examination: Examination) -> dict[str, Any]:
+    """What `examination.html.j2` shows: `facts`, `shortcuts`, and `sheets` of each class."""
+    cache = _cache_of(examination)
+    decoded = examination.images[examination.images["row"].notna()]
+    sheets = []
+    for label in examination.classes if cache else []:
+        mine = decoded[decoded["label"] == label]
+        drawn = mine.iloc[draw_names(mine["image"].tolist())]
+        if cache and len(drawn):
+            picture = contact_sheet(cache, drawn["row"].to_numpy(np.int64))
+            sheets.append((label, len(drawn), len(mine), picture))
+    return {"facts": facts(examination), "shortcuts": examination.shortcuts, "sheets": sheets}
+
+
+def sentence(examination: Examination) -> str:
+    """The data set and its soundness in two sentences."""
+    images, fatal = examination.images, examination.fatal
+    used = images[images["used"]]
+    notes = len(examination.problems) - fatal
+    return (
+        f"{len(images):,} images in {len(examination.classes)} classes are listed; {len(used):,} "
+        f"images of {used['group'].nunique():,} groups can be used, with "
+        f"{examination.imbalance():.3g} images of the largest class for one of the smallest. "
+        f"{fatal:,} problem{'s' * (fatal != 1)}, {notes:,} note{'s' * (notes != 1)}."
+    )
+
+
+def facts(examination: Examination) -> list[tuple[str, str]]:
+    """Sizes, shapes, kinds of pixels and of files, in words."""
+    images = examination.images[examination.images["row"].notna()]
+    if images.empty:
+        return [("images that can be decoded", "none")]
+    members = images["group"].value_counts()
+    several = members[members > 1]
+    size = images["width"].map("{:.0f}".format) + " x " + images["height"].map("{:.0f}".format)
+    kilobytes = images["bytes"] / 1000
+    return [
+        (
+            "groups",
+            f"{len(members):,}, of which {len(several):,} have several images "
+            f"({several.sum():,} together)",
+        ),
+        ("size in pixels", _commonest(size)),
+        ("width / height", f"{images['aspect'].min():.3g} to {images['aspect'].max():.3g}"),
+        ("colour mode", _commonest(images["mode"])),
+        ("bits a channel", _commonest(images["bits"].map("{:.0f}".format))),
+        ("kind of file", _commonest(images["suffix"].replace("", "no suffix"))),
+        (
+            "kilobytes",
+            f"{kilobytes.min():.3g} to {kilobytes.max():.3g}, median {kilobytes.median():.3g}",
+        ),
+    ]
+
+
+def findings(problems: list[Problem], examination: Examination | None) -> list[Finding]:
+    """Problems and notes by kind: fatal and rare ones first, with pictures from the cache."""
+    kinds: dict[tuple[bool, str, str], list[Problem]] = defaultdict(list)
+    for problem in problems:
+        kinds[not problem.fatal, _kind(problem.what), problem.mend].append(problem)
+    cache = _cache_of(examination) if examination else None
+    look = _Pictures(examination.images, cache) if examination and cache else None
+    return [
+        Finding(
+            what if len({problem.what for problem in alike}) > 1 else alike[0].what,
+            mend,
+            not is_note,
+            len(alike),
+            [(problem.where, problem.what) for problem in alike[:PLACES]],
+            look.of(alike) if look else [],
+        )
+        for (is_note, what, mend), alike in sorted(
+            kinds.items(), key=lambda kind: (kind[0][0], len(kind[1]))
+        )
+    ]
+
+
+def print_summary(examination: Examination, console: Console) -> None:
+    """Print class counts, sizes and shortcuts; what is wrong is printed by `report_problems`."""
+    counts = examination.class_table()
+    classes = Table("class", *counts.columns)
+    for label, row in counts.iterrows():
+        classes.add_row(Text(str(label)), *map(str, row))
+    kinds = Table("", "of the images that can be decoded", show_header=True)
+    for name, text in facts(examination):
+        kinds.add_row(name, Text(text))
+    console.print(classes, kinds)
+    if examination.shortcuts:
+        shortcuts = Table("told by", "balanced accuracy", "at least", "chance", "")
+        for s in examination.shortcuts:
+            words = "[red]suspicious[/]" if s.suspicious else ""
+            shortcuts.add_row(
+                s.family, f"{s.score:.3f}", f"{s.lower:.3f}", f"{s.chance:.3f}", words
+            )
+        console.print(shortcuts)
+    console.print(f"{examination.name}: {sentence(examination)}", markup=False, highlight=False)
+
+
+class _Pictures:
+    """Finds the images that problems are about."""
+
+    def __init__(self, images: pd.DataFrame, cache: PixelCache) -> None:
+        self.cache = cache
+        self.images = images[images["row"].notna()].drop_duplicates("image").set_index("image")
+
+    def of(self, problems: list[Problem]) -> list[tuple[str, str]]:
+        """Thumbnails and captions of up to 12 images."""
+        names = (name for problem in problems[:PICTURES] for name in self._names(problem.where))
+        shown = self.images.loc[list(dict.fromkeys(names))[:PICTURES]]
+        pictures = thumbnails(self.cache, shown["row"].to_numpy(np.int64))
+        captions = [
+            f"{row.Index}: {row.label}, {row.width:.0f} x {row.height:.0f}"
+            for row in shown.itertuples()
+        ]
+        return list(zip(pictures, captions, strict=True))
+
+    def _names(self, where: str) -> list[str]:
+        """An image, several separated by commas, or those of a group."""
+        if where in self.images.index:
+            return [where]
+        group = where.removeprefix("group ")
+        if group != where:
+            return self.images.index[self.images["group"] == group].tolist()
+        names = where.split(", ")
+        return names if all(name in self.images.index for name in names) else []
+
+
+def _kind(what: str) -> str:
+    """What a problem has in common with others that differ in names and numbers only."""
+    return re.sub(r"'[^']*'|\d[\d.,]*", "…", re.split(r" \(|: |, such as ", what)[0])
+
+
+def _commonest(values: pd.Series) -> str:
+    counts = values.value_counts()
+    shown = ", ".join(f"{value} ({n:,})" for value, n in counts.iloc[:COMMONEST].items())
+    return shown + f" and {len(counts) - COMMONEST:,} more" * (len(counts) > COMMONEST)
+
+
+def _cache_of(examination: Examination) -> PixelCache | None:
+    try:
+        return PixelCache(examination.cache)
+    except VitrialError:  # removed since; the figures are on disk, the pictures are not
+        return None

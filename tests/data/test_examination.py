@@ -1,0 +1,208 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image as Pillow
+from typer.testing import CliRunner
+
+from vitrial.cli import app
+from vitrial.data.cache import PixelCache
+from vitrial.data.examination import examine, examine_prepared, read_examination
+from vitrial.data.measure import CHUNK
+from vitrial.data.prepared import prepare_data
+from vitrial.data.sources import load_dataset
+from vitrial.protocol import CsvData, FolderData, Image, PhantomData, Split
+from vitrial.report.examination import write_page
+
+SMALL = Image(resize=16)
+
+
+def png(seed, size=(20, 20), level=None):
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    if level is not None:
+        pixels[:] = level + seed
+    content = io.BytesIO()
+    Pillow.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+def write(root, files):
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def examined(root, files, **more):
+    dataset = load_dataset(FolderData(source="folder", root=write(root / "set", files), **more))
+    return examine(dataset, SMALL, root / "cache")
+
+
+SOUND = {f"{c}/{i}.png": png(100 * i + ord(c)) for c in "ab" for i in range(5)}
+
+
+def places(examination, word):
+    return {problem.where for problem in examination.problems if word in problem.what}
+
+
+def test_measurements_are_those_of_the_pixels(tmp_path):
+    more = {f"a/more-{i}.png": png(1000 + i, (20 + i, 30)) for i in range(CHUNK)}
+    examination = examined(tmp_path, SOUND | more)
+    images = examination.images
+    assert len(images) == len(SOUND | more) > CHUNK
+    pixels = PixelCache(examination.cache).read(images["row"].to_numpy(np.int64)).astype(float)
+    np.testing.assert_allclose(images["spread"], pixels.std(axis=(1, 2, 3)))
+    for c in range(3):
+        np.testing.assert_allclose(images[f"mean_{c}"], pixels[..., c].mean(axis=(1, 2)))
+        np.testing.assert_allclose(images[f"std_{c}"], pixels[..., c].std(axis=(1, 2)))
+        np.testing.assert_allclose(images[f"border_top_mean_{c}"], pixels[:, 0, :, c].mean(axis=1))
+        right = pixels[:, :, -1, c].mean(axis=1)
+        np.testing.assert_allclose(images[f"border_right_mean_{c}"], right)
+    std = pixels[:, -1].std(axis=1).mean(axis=1)
+    np.testing.assert_allclose(images["border_bottom_std"], std)
+    rows = images.set_index("image")
+    assert rows.loc["a/more-7.png", ["width", "height"]].tolist() == [27, 30]
+    assert rows.loc["a/1.png", "bytes"] == len(SOUND["a/1.png"])
+    assert set(images["suffix"]) == {".png"}
+    assert set(images["bits"]) == {8}
+
+
+def test_what_cannot_be_decoded_is_listed_without_measurements(tmp_path):
+    examination = examined(tmp_path, SOUND | {"a/empty.png": b"", "b/text.png": b"text"})
+    images = examination.images.set_index("image")
+    faulty = images.loc[["a/empty.png", "b/text.png"]]
+    assert faulty[["row", "width", "mean_0", "mode"]].isna().all(axis=None)
+    assert images["used"].sum() == len(SOUND)
+    table = examination.class_table()
+    assert table.to_dict("index") == {c: {"images": 6, "used": 5, "groups": 5} for c in "ab"}
+    assert examination.fatal == 2
+
+
+def test_images_that_show_nothing_and_odd_sizes_are_noted(tmp_path):
+    sound = {f"{c}/{i}.png": png(1000 * i + ord(c)) for c in "ab" for i in range(100)}
+    odd = {
+        "a/black.png": png(0, level=0),
+        "b/grey.png": png(3, level=120),
+        "a/huge.png": png(1, (90, 90)),
+        "b/strip.png": png(2, (41, 20)),
+    }
+    examination = examined(tmp_path, sound | odd)
+    assert places(examination, "constant") == {"a/black.png", "b/grey.png"}
+    assert places(examination, "unusual size") == {"a/huge.png"}
+    assert places(examination, "unusual shape") == {"b/strip.png"}
+    assert {problem.where for problem in examination.problems} == set(odd)
+    assert examination.fatal == 0
+
+
+def test_a_second_camera_is_no_outlier(tmp_path):
+    files = SOUND | {f"{c}/second-{i}.png": png(i, (90, 90)) for c in "ab" for i in range(3)}
+    assert not places(examined(tmp_path, files), "unusual")
+
+
+def test_groups_of_different_labels_are_noted(tmp_path):
+    write(tmp_path, {name.replace("/", "-"): content for name, content in SOUND.items()})
+    rows = ["image,label,patient", *(f"{c}-{i}.png,{c},{c}{i}" for c in "ab" for i in range(5))]
+    rows[1], rows[-1] = "a-0.png,a,torn", "b-4.png,b,torn"
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    data = CsvData(source="csv", root=tmp_path, table="t.csv", group="patient")
+    examination = examine(load_dataset(data), SMALL, tmp_path / "cache")
+    (note,) = examination.problems
+    assert note.where == "group torn"
+    assert "(a, b), such as a-0.png, b-4.png" in note.what
+    assert not note.fatal
+
+
+def test_copies_across_given_splits_are_fatal_and_everything_else_is_told_too(tmp_path):
+    files = {f"{s}/{name}": png(hash_) for s, hash_, name in _splits()}
+    files["test/a/leak.png"] = files["train/a/0.png"]
+    files["train/b/empty.png"] = b""
+    examination = examined(tmp_path, files)
+    assert examination.fatal == 2
+    assert "train/b/empty.png" in {problem.where for problem in examination.problems}
+    assert any("has images in test and train" in problem.what for problem in examination.problems)
+    assert {"train", "val", "test"} <= set(examination.class_table().columns)
+
+
+def _splits():
+    names = [(s, f"{c}/{i}.png") for s in ("train", "val", "test") for c in "ab" for i in range(4)]
+    return [(s, seed, name) for seed, (s, name) in enumerate(names)]
+
+
+def test_what_is_too_little_for_a_study_is_examined_all_the_same(tmp_path):
+    examination = examined(tmp_path, {"a/1.png": png(1), "a/2.png": png(2), "b/1.png": b"x"})
+    assert places(examination, "too few") == {"class a", "class b"}
+    assert places(examination, "not an image but text") == {"b/1.png"}
+    assert examination.images["row"].notna().sum() == 2
+    assert not examination.images["used"].any()
+    assert examination.shortcuts == []
+
+
+def test_a_data_set_without_a_single_sound_image_is_examined(tmp_path):
+    examination = examined(tmp_path, {"a/1.png": b"", "a/2.png": b"", "b/1.png": b"x"})
+    assert len(examination.images) == 3
+    assert examination.images["spread"].isna().all()
+    assert places(examination, "empty file") == {"a/1.png", "a/2.png"}
+    assert "none" in write_page(examination, tmp_path).read_text(encoding="utf-8")
+
+
+def test_an_examination_is_read_as_it_was_written(tmp_path):
+    examination = examined(tmp_path, SOUND | {"a/empty.png": b"", "a/=1.png": png(7)})
+    assert read_examination(tmp_path / "out") is None
+    examination.write(tmp_path / "out")
+    found = read_examination(tmp_path / "out")
+    pd.testing.assert_frame_equal(found.images, examination.images)
+    for field in ("name", "classes", "problems", "shortcuts", "cache", "fingerprint"):
+        assert getattr(found, field) == getattr(examination, field), field
+
+
+def test_a_study_examines_its_data_once(tmp_path, monkeypatch):
+    phantoms = PhantomData(source="phantom", patients=40, size=32)
+    data = prepare_data(phantoms, Split(), Image(resize=32), tmp_path / "cache")
+    first = examine_prepared(data, tmp_path / "study")
+    assert first.images["used"].all()
+    assert set(first.images["split"]) == {"train", "val", "test"}
+    monkeypatch.setattr("vitrial.data.examination.measure", None)
+    assert examine_prepared(data, tmp_path / "study").shortcuts == first.shortcuts
+    other = prepare_data(phantoms, Split(seed=1), Image(resize=32), tmp_path / "cache")
+    with pytest.raises(TypeError):
+        examine_prepared(other, tmp_path / "study")
+
+
+def check(*arguments):
+    return CliRunner().invoke(app, ["data", "check", *map(str, arguments)])
+
+
+def test_the_command_writes_what_it_found_and_exits_1_where_something_is_fatal(tmp_path):
+    root = write(tmp_path / "set", SOUND | {"a/empty.png": b""})
+    arguments = ("folder", "--root", root, "--out", tmp_path / "out", "--cache", tmp_path / "cache")
+    result = check(*arguments)
+    assert result.exit_code == 1, result.output
+    assert "1 problem, 0 notes" in result.output.replace("\n", " ")
+    names = {"index.html", "images.parquet", "problems.csv", "examination.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    assert len(pd.read_parquet(tmp_path / "out" / "images.parquet")) == len(SOUND) + 1
+    (root / "a" / "empty.png").unlink()
+    assert check(*arguments).exit_code == 0
+
+
+def test_a_protocol_names_its_data_and_how_images_are_prepared(tmp_path, monkeypatch):
+    write(tmp_path / "set", SOUND)
+    (tmp_path / "p.yaml").write_text(
+        "name: p\ndata: {source: folder, root: set}\nimage: {resize: 32}\naugment: {crop: 32}\n"
+        "arms: [{backbone: resnet10t}]\nendpoint: accuracy\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    result = check("p.yaml", "--cache", tmp_path / "cache")
+    assert result.exit_code == 0, result.output
+    found = read_examination(tmp_path / "examinations" / "set")
+    assert PixelCache(found.cache).shape == (len(SOUND), 32, 32, 3)
+
+
+@pytest.mark.parametrize("named", ["foldr", "folder", "medmnist:@64", "nowhere.yaml", "folder:x"])
+def test_what_names_no_data_is_answered_in_a_sentence(named, tmp_path):
+    result = check(named, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "Error:" in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
