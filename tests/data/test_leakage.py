@@ -26,6 +26,17 @@ def test_contradicting_labels_are_said():
     assert "different labels (a, b)" in notes[0].what
 
 
+def test_a_file_twice_is_told_beside_a_third_picture_like_it():
+    manifest = manifest_of(
+        ("1.png", "a", "A", "x"), ("2.png", "a", "A", "x"), ("3.png", "a", "A", "y")
+    ).assign(row=[0, 1, 2])
+    pairs = pairs_of((0, 1, "pixels", 1.0), (1, 2, "near", 0.9))
+    _, notes = join_groups(manifest, pairs)
+    assert [(note.where, note.what) for note in notes] == [
+        ("1.png, 2.png", "are the same file: they count as one group")
+    ]
+
+
 def test_without_copies_nothing_changes():
     manifest = manifest_of(("1.png", "a", "A", "x"), ("2.png", "a", "A", "y"))
     groups, notes = join_groups(manifest)
@@ -55,8 +66,10 @@ def test_groups_that_share_a_picture_are_joined():
     pairs = pairs_of((11, 12, "pixels", 1.0), (12, 13, "near", 0.9))
     groups, notes = join_groups(four_images(), pairs)
     assert groups.tolist() == ["A", "A", "A", "A"]
-    assert [note.where for note in notes] == ["1.png, 2.png, 3.png"]
-    assert notes[0].what == "are nearly the same picture: they count as one group"
+    assert [(note.where, note.what) for note in notes] == [
+        ("1.png, 2.png", "are the same picture: they count as one group"),
+        ("1.png, 2.png, 3.png", "are nearly the same picture: they count as one group"),
+    ]
     groups, notes = join_groups(four_images(), pairs[:1])
     assert groups.tolist() == ["A", "A", "A", "C"]
     assert notes[0].what.startswith("are the same picture:")

@@ -91,24 +91,31 @@ def _components(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
 
 def _notes(manifest: pd.DataFrame, copies: np.ndarray, pairs: pd.DataFrame | None) -> list[Problem]:
     equal = None if pairs is None else pairs[pairs["kind"] == "pixels"]
-    table = manifest.assign(copies=copies, equal=sets_of_copies(manifest, equal))
-    several = table[table.duplicated("copies", keep=False)]
-    notes = []
-    for _, same in several.groupby("copies", sort=False):
-        labels = sorted(same["label"].unique())
-        if same["sha256"].nunique() == 1:
-            what, mend = "are the same file", "remove the copies"
-        elif same["equal"].nunique() == 1:
-            what, mend = "are the same picture", "remove the copies"
-        elif len(labels) > 1 or same["group"].nunique() > 1:
-            what, mend = "are nearly the same picture", "look at them, and remove any copies"
-        else:
-            continue
-        if len(labels) > 1:
-            what, mend = f"{what} with different labels ({', '.join(labels)})", "keep the right one"
-        else:
-            what += ": they count as one group"
-        more = f" and {len(same) - NAMED} more" if len(same) > NAMED else ""
-        images = ", ".join(same["image"].head(NAMED)) + more
-        notes.append(Problem(images, what, mend, fatal=False))
-    return notes
+    table = manifest.assign(
+        image_itself=manifest["image"], equal=sets_of_copies(manifest, equal), copies=copies
+    )
+    # From the strictest likeness to the loosest; a set is told where it holds more than before.
+    levels = (
+        ("image_itself", "sha256", "are the same file", "remove the copies"),
+        ("sha256", "equal", "are the same picture", "remove the copies"),
+        ("equal", "copies", "are nearly the same picture", "look at them, and remove any copies"),
+    )
+    return [
+        _note(same, what, mend)
+        for finer, level, what, mend in levels
+        for _, same in table[table.duplicated(level, keep=False)].groupby(level, sort=False)
+        if same[finer].nunique() > 1
+        # Photographs of one lesion often resemble each other.
+        and (level != "copies" or same["label"].nunique() > 1 or same["group"].nunique() > 1)
+    ]
+
+
+def _note(same: pd.DataFrame, what: str, mend: str) -> Problem:
+    labels = sorted(same["label"].unique())
+    if len(labels) > 1:
+        what, mend = f"{what} with different labels ({', '.join(labels)})", "keep the right one"
+    else:
+        what += ": they count as one group"
+    more = f" and {len(same) - NAMED} more" if len(same) > NAMED else ""
+    images = ", ".join(same["image"].head(NAMED)) + more
+    return Problem(images, what, mend, fatal=False)
