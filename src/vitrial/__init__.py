@@ -16,17 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vitrial.errors import DataError, VitrialError
+    from vitrial.explain.methods import explain
     from vitrial.protocol import Protocol
     from vitrial.protocol.file import load_protocol
     from vitrial.report.page import write_report
     from vitrial.study.execute import run
+    from vitrial.study.explain import explain_study
     from vitrial.study.study import Study, load_study
+    from vitrial.study.trained import load_model
 
 _HOMES = {
     "DataError": "vitrial.errors",
     "Protocol": "vitrial.protocol",
     "Study": "vitrial.study.study",
     "VitrialError": "vitrial.errors",
+    "explain": "vitrial.explain.methods",
+    "explain_study": "vitrial.study.explain",
+    "load_model": "vitrial.study.trained",
     "load_protocol": "vitrial.protocol.file",
     "load_study": "vitrial.study.study",
     "run": "vitrial.study.execute",
@@ -38,6 +44,9 @@ __all__ = [
     "Protocol",
     "Study",
     "VitrialError",
+    "explain",
+    "explain_study",
+    "load_model",
     "load_protocol",
     "load_study",
     "run",

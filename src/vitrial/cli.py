@@ -258,6 +258,49 @@ def table(
 
 
 @app.command()
+def explain(
+    study: StudyFolder,
+    images: Annotated[
+        str,
+        typer.Option(help="How many test images, `all`, or a file or folder of your own images."),
+    ] = "100",
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="A method; repeat the option [default: all that fit a model]."),
+    ] = None,
+    repetition: Annotated[int, typer.Option(help="Which run of each arm.", min=1)] = 1,
+    faithful: Annotated[
+        bool, typer.Option(help="Measure deletion and insertion too, which takes longest.")
+    ] = True,
+    root: Root = None,
+    cache: Cache = None,
+) -> None:
+    """Show what each arm looks at, and measure which explanation is right."""
+    with sentences():
+        from vitrial.report.explanations import print_summary
+        from vitrial.report.figure_one import write_figure_one
+        from vitrial.report.page import write_report
+        from vitrial.study.explain import explain_study
+        from vitrial.study.images import wanted_images
+        from vitrial.study.study import load_study
+
+        loaded = load_study(study)
+        folder = explain_study(
+            loaded,
+            wanted_images(images),
+            methods=method,
+            repetition=repetition,
+            faithful=faithful,
+            root=root,
+            cache=cache,
+        )
+        print_summary(folder, loaded.protocol.margin, out_console)
+        pictures = write_figure_one(folder)
+        out_console.print(f"Figure 1: {', '.join(map(str, pictures))}", soft_wrap=True)
+        out_console.print(f"Report: {write_report(loaded).resolve()}", soft_wrap=True)
+
+
+@app.command()
 def report(study: StudyFolder) -> None:
     """Write the report of a study, finished or not."""
     with sentences():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 
@@ -16,3 +18,18 @@ def seed_of(*names: object) -> int:
 def generator_of(*names: object) -> torch.Generator:
     """A CPU generator seeded by names."""
     return torch.Generator().manual_seed(seed_of(*names))
+
+
+def draw_names(names: Sequence[str], count: int) -> np.ndarray:
+    """The places of up to `count` names, in the order of a hash: the same draw everywhere.
+
+    Args:
+        names: Distinct names; their order is irrelevant to which are drawn.
+        count: How many to draw.
+
+    Returns:
+        int64 (up to count,) places in `names`.
+    """
+    digests = [hashlib.sha256(name.encode(errors="surrogateescape")).digest() for name in names]
+    order = sorted(range(len(names)), key=digests.__getitem__)
+    return np.array(order[:count], dtype=np.int64)

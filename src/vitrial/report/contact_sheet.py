@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
-from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -17,21 +15,6 @@ THUMBNAIL, GAP = 80, 4
 COLUMNS = 10
 MOST = 40
 """Images on a sheet."""
-
-
-def draw_names(names: Sequence[str], count: int = MOST) -> np.ndarray:
-    """The places of up to `count` names, in the order of a hash: the same draw everywhere.
-
-    Args:
-        names: Distinct names; their order is irrelevant to which are drawn.
-        count: How many to draw.
-
-    Returns:
-        int64 (up to count,) places in `names`.
-    """
-    digests = [hashlib.sha256(name.encode(errors="surrogateescape")).digest() for name in names]
-    order = sorted(range(len(names)), key=digests.__getitem__)
-    return np.array(order[:count], dtype=np.int64)
 
 
 def contact_sheet(cache: PixelCache, rows: np.ndarray) -> str:

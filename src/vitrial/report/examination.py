@@ -18,8 +18,9 @@ from vitrial.atomic import write_text
 from vitrial.data.cache import PixelCache
 from vitrial.data.examination import Examination
 from vitrial.errors import Problem, VitrialError
-from vitrial.report.contact_sheet import contact_sheet, draw_names, thumbnails
+from vitrial.report.contact_sheet import MOST, contact_sheet, thumbnails
 from vitrial.report.template import template
+from vitrial.seeds import draw_names
 
 COMMONEST, PLACES, PICTURES = 5, 20, 12
 """Shown of a kind of value, of the places of a finding, and of its images."""
@@ -73,7 +74,7 @@ def section(examination: Examination) -> dict[str, Any]:
     sheets = []
     for label in examination.classes if cache else []:
         mine = decoded[decoded["label"] == label]
-        drawn = mine.iloc[draw_names(mine["image"].tolist())]
+        drawn = mine.iloc[draw_names(mine["image"].tolist(), MOST)]
         if cache and len(drawn):
             picture = contact_sheet(cache, drawn["row"].to_numpy(np.int64))
             sheets.append((label, len(drawn), len(mine), picture))

@@ -115,21 +115,40 @@ def sources_used(protocol: Protocol) -> dict[str, Data]:
     return {name: data for name, data in protocol.sources.items() if name in used}
 
 
+AFTERWARDS = ("cli.py", "compare", "explain", "report")
+"""Files and folders of the program that change no run."""
+AFTERWARDS_OF_STUDY = ("explain.py", "images.py", "progress.py", "study.py", "trained.py")
+
+
 @cache
 def code_version() -> dict[str, str]:
-    """The program as far as results depend on it: versions, and a digest of vitrial's sources."""
+    """The program as far as runs depend on it: versions, and a digest of vitrial's sources."""
     package = Path(__file__).parents[1]
-    sources = sorted(
-        path
-        for path in package.rglob("*.py")
-        if path.relative_to(package).parts[0] not in ("cli.py", "compare", "report")
-        and path.name not in ("progress.py", "study.py")
-    )
-    content = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources))
+    sources = (path.relative_to(package) for path in package.rglob("*.py"))
+    deciding = [
+        package / path
+        for path in sources
+        if path.parts[0] not in AFTERWARDS
+        and not (path.parts[0] == "study" and path.name in AFTERWARDS_OF_STUDY)
+    ]
     return {
-        "vitrial": f"{version('vitrial')}+{content.hexdigest()[:8]}",
+        "vitrial": f"{version('vitrial')}+{_digest_of(deciding)}",
         **{name: version(name) for name in ("torch", "torchvision", "timm", "lightly")},
     }
+
+
+@cache
+def explanation_version() -> dict[str, str]:
+    """The program as far as explanations of runs depend on it."""
+    package = Path(__file__).parents[1]
+    sources = [package / "study" / name for name in ("explain.py", "images.py", "trained.py")]
+    sources += (package / "explain").glob("*.py")
+    return {**code_version(), "explain": _digest_of(sources), "captum": version("captum")}
+
+
+def _digest_of(sources: list[Path]) -> str:
+    content = b"\0".join(path.read_bytes() for path in sorted(sources))
+    return hashlib.sha256(content).hexdigest()[:8]
 
 
 def _finetune(protocol: Protocol, arm: Arm, repetition: int, fingerprints: dict[str, str]) -> Stage:

@@ -24,6 +24,8 @@ from vitrial.study.store import RunFolder
 
 EXAMINATION = "examination"
 """The folder of a study in which the examination of its data lies."""
+EXPLANATIONS = "explanations"
+"""The folder of a study in which the explanations of its answers lie."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,225 @@
+"""Explaining a study: every arm's maps on the same images, measured and shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from vitrial.atomic import replacing, write_text
+from vitrial.errors import VitrialError
+from vitrial.explain.measure import BASELINES, TrainedModel, measure
+from vitrial.explain.methods import METHODS
+from vitrial.explain.sanity import changes
+from vitrial.explain.shown import Shown, ShownMap, write_shown
+from vitrial.explain.subject import Subject
+from vitrial.protocol import digest
+from vitrial.spelling import did_you_mean
+from vitrial.study.images import own_images, drawn_images
+from vitrial.study.plan import explanation_version
+from vitrial.study.store import RunFolder
+from vitrial.study.study import EXPLANATIONS, Study
+from vitrial.study.trained import load_model, random_model
+
+SANITY_IMAGES = 16
+SHOWN, SHOWN_WRONG = 8, 2
+"""Images of Figure 1: one a class, up to 8; and of those that a model gets wrong."""
+
+Run = tuple[dict[str, Any], RunFolder]
+
+
+def explain_study(
+    study: Study,
+    images: int | Path | None = 100,
+    *,
+    methods: list[str] | None = None,
+    repetition: int = 1,
+    faithful: bool = True,
+    root: Path | None = None,
+    cache: Path | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Explain the answers of every arm on the same images.
+
+    What is done is kept, model by model and method by method: an interrupted call goes on when it
+    is repeated, and one with other images, weights or another program begins anew.
+
+    Args:
+        study: With finished runs.
+        images: How many test images, drawn by their names; None for all; or a folder, .zip or file
+            of images of your own.
+        methods: Of `METHODS`; all that fit each model if left out.
+        repetition: Which run of each arm.
+        faithful: Whether to measure deletion and insertion too, which takes longest.
+        root: Where the data lie now, in place of the protocol's data.root.
+        cache: Where pixel caches lie.
+        console: Where progress is shown; standard error if left out.
+
+    Returns:
+        The folder with `measures.parquet`, `sanity.parquet` and `shown.npz`: `explanations` in the
+        study's, or `explanations-NAME` for images of your own.
+
+    Raises:
+        VitrialError: No run is done, a method is unknown, or the data are not the study's.
+    """
+    for method in methods or []:
+        if method not in METHODS:
+            hint = did_you_mean(method, METHODS) or f": there are {', '.join(METHODS)}"
+            raise VitrialError(f"There is no method '{method}'{hint}.")
+    runs = [run for run in study.runs() if run[0]["repetition"] == repetition]
+    if not runs:
+        raise VitrialError(
+            f"{study.path} has no finished run of repetition {repetition}: `vitrial status` shows "
+            "what there is."
+        )
+    console = console or Console(stderr=True)
+    if isinstance(images, Path):
+        subject = own_images(images, study.protocol, cache, console)
+        folder = study.path / f"{EXPLANATIONS}-{images.resolve().stem}"
+    else:
+        subject = drawn_images(study, images, root, cache)
+        folder = study.path / EXPLANATIONS
+    models = [load_model(run.path) for _, run in runs]
+    with _progress(console) as bar:
+        parts = _Parts(folder / "parts", subject, faithful, bar)
+        tables = [
+            parts.measures(run, model, method).assign(**_columns(run), method=method)
+            for run, model in zip(runs, models, strict=True)
+            for method in [*_wanted(model, methods), *BASELINES]
+        ]
+        checks = [
+            parts.sanity(run, model, _wanted(model, methods)).assign(**_columns(run))
+            for run, model in zip(runs, models, strict=True)
+        ]
+        measures, sanity = pd.concat(tables, ignore_index=True), pd.concat(checks)
+        for table, name in ((measures, "measures"), (sanity, "sanity")):
+            with replacing(folder / f"{name}.parquet") as temporary:
+                table.to_parquet(temporary, index=False)
+        write_shown(show(runs, models, subject, measures, methods), folder / "shown.npz")
+    if subject.unread:
+        lines = "".join(f"\n  {image}: {why}" for image, why in subject.unread.items())
+        write_text(folder / "unread_masks.txt", lines.lstrip())
+        console.print(
+            f"{len(subject.unread)} masks cannot be read and count as none: see "
+            f"{folder / 'unread_masks.txt'}.",
+            soft_wrap=True,
+            highlight=False,
+        )
+    return folder
+
+
+def show(
+    runs: list[Run],
+    models: list[TrainedModel],
+    subject: Subject,
+    measures: pd.DataFrame,
+    methods: list[str] | None = None,
+) -> list[Shown]:
+    """The images of Figure 1 with the map of each model: its attention, or else its Grad-CAM."""
+    wrong = measures.loc[measures["answer"] != measures["label"], "image"]
+    drawn = drawn_rows(subject.rows, set(wrong))
+    pixels = subject.pixels(drawn)
+    shown: list[list[ShownMap]] = [[] for _ in pixels]
+    for run, trained in zip(runs, models, strict=True):
+        wanted = _wanted(trained, methods)
+        method = next(m for m in (trained.headline, *wanted) if m in wanted)
+        found = trained.maps(pixels, method)
+        answers = found.answers(trained.classes)
+        for i, maps in enumerate(shown):
+            heads = None if found.heads is None else found.heads[i]
+            maps.append(ShownMap(run[0]["arm"], method, *answers[i], found.values[i], heads))
+    return [
+        Shown(row["image"], row["label"], picture, subject.mask(row), maps)
+        for row, picture, maps in zip(
+            drawn.to_dict("records"), subject.central(pixels), shown, strict=True
+        )
+    ]
+
+
+def drawn_rows(rows: pd.DataFrame, wrong: set[str]) -> pd.DataFrame:
+    """The first image of each class, then two that a model gets wrong, in the order of the draw."""
+    first = rows.drop_duplicates("label").sort_values("label", kind="stable")
+    if first["label"].eq("").all():
+        return rows.iloc[:SHOWN]
+    first = first.iloc[:SHOWN]
+    others = rows[rows["image"].isin(wrong) & ~rows["image"].isin(first["image"])]
+    return pd.concat([first, others.iloc[:SHOWN_WRONG]], ignore_index=True)
+
+
+class _Parts:
+    """What is measured of one model, on disk as soon as it is known.
+
+    Args:
+        folder: Where parts lie.
+        subject: The images.
+        faithful: Whether deletion and insertion are measured.
+        bar: Shows how far it is.
+    """
+
+    def __init__(self, folder: Path, subject: Subject, faithful: bool, bar: Progress) -> None:
+        self.folder, self.subject, self.faithful, self.bar = folder, subject, faithful, bar
+        self.decisive = [subject.fingerprint(), explanation_version(), faithful]
+
+    def measures(self, run: Run, trained: TrainedModel, method: str) -> pd.DataFrame:
+        """A row an image: see `vitrial.explain.measure.measure`."""
+        path = self._path(run, method)
+        if not path.exists():
+            task = self.bar.add_task(f"{run[0]['arm']}: {method}", total=len(self.subject.rows))
+            table = measure(
+                trained, self.subject, method, self.faithful, lambda n: self.bar.advance(task, n)
+            )
+            with replacing(path) as temporary:
+                table.to_parquet(temporary, index=False)
+        return pd.read_parquet(path)
+
+    def sanity(self, run: Run, trained: TrainedModel, methods: list[str]) -> pd.DataFrame:
+        """Columns method, step, layers, image, correlation."""
+        path = self._path(run, "sanity", *methods)
+        if not path.exists():
+            rows = self.subject.rows.iloc[:SANITY_IMAGES]
+            task = self.bar.add_task(f"{run[0]['arm']}: sanity", total=None)
+            images = trained.view(self.subject.pixels(rows))
+            untouched = np.ones(len(rows))
+            found = [(method, 0, "nothing", untouched) for method in methods]
+            # A second copy is randomised, for the first is still to be shown.
+            model = load_model(run[1].path).model
+            for change in changes(model, random_model(run[1].path).to(images.device), images, methods):
+                found.append(change)
+                self.bar.advance(task)
+            names = rows["image"].to_numpy()
+            tables = [
+                pd.DataFrame(
+                    {"image": names, "method": m, "step": s, "layers": layers, "correlation": c}
+                )
+                for m, s, layers, c in found
+            ]
+            with replacing(path) as temporary:
+                pd.concat(tables).to_parquet(temporary, index=False)
+        return pd.read_parquet(path)
+
+    def _path(self, run: Run, *what: str) -> Path:
+        key = digest([run[0]["folder"], *what, *self.decisive])
+        return self.folder / f"{run[1].path.name}-{what[0]}-{key}.parquet"
+
+
+def _wanted(trained: TrainedModel, methods: list[str] | None) -> list[str]:
+    """The methods that fit a model, of those asked for."""
+    return [method for method in trained.methods if methods is None or method in methods]
+
+
+def _columns(run: Run) -> dict[str, Any]:
+    return {name: run[0][name] for name in ("arm", "backbone", "initialisation", "repetition")}
+
+
+def _progress(console: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=console)

@@ -1,0 +1,67 @@
+"""A finished run's model, as it was when it predicted the test images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from vitrial.errors import VitrialError
+from vitrial.evaluate.predict import CentralView
+from vitrial.explain.measure import TrainedModel
+from vitrial.explain.methods import explain, fitting_methods
+from vitrial.models.backbone import build_backbone
+from vitrial.protocol import Arm
+from vitrial.seeds import seed_of
+from vitrial.study.store import RunFolder
+from vitrial.train.checkpoint import WEIGHTS
+from vitrial.train.fit import launch
+
+HEADLINE = ("attention", "gradcam")
+"""The methods that Figure 1 shows: the first that fits."""
+
+
+def load_model(folder: Path | str) -> TrainedModel:
+    """Load the model of a run, with the view of images that it was trained for.
+
+    Args:
+        folder: The run's, such as `studies/demo/runs/resnet10t-random-1-0123456789ab`.
+
+    Raises:
+        VitrialError: The folder holds no finished run.
+    """
+    folder = Path(folder)
+    if RunFolder(folder).status != "done" or not (folder / WEIGHTS).is_file():
+        raise VitrialError(f"{folder} is not the folder of a finished run: `vitrial status` helps.")
+    run = json.loads((folder / "run.json").read_text())
+    if run["kind"] != "finetune":
+        raise VitrialError(f"{folder} is of a pretraining, which answers nothing: name a run's.")
+    fabric = launch(run["recipe"]["precision"])
+    normalisation = RunFolder(folder).result()["normalisation"]
+    view = CentralView(run["crop"], normalisation["mean"], normalisation["std"], fabric.device)
+    model = _build(run)
+    model.load_state_dict(load_file(folder / WEIGHTS))
+    model = model.to(fabric.device).eval()
+    blank = torch.zeros(1, run["crop"], run["crop"], run["channels"], dtype=torch.uint8)
+    fitting = fitting_methods(model, view(blank))
+    headline = next((method for method in HEADLINE if method in fitting), fitting[0])
+    grid = explain(model, view(blank), headline).values.shape[1:]
+    return TrainedModel(
+        model, view, fabric.autocast, run["classes"], fitting, headline, (grid[0], grid[1])
+    )
+
+
+def random_model(folder: Path) -> nn.Module:
+    """The architecture of a run with random weights, the same at every call."""
+    run = json.loads((folder / "run.json").read_text())
+    torch.manual_seed(seed_of(run["seed"], "sanity"))
+    return _build(run).eval()
+
+
+def _build(run: dict[str, Any]) -> nn.Module:
+    name = Arm(**run["arm"]).model
+    return build_backbone(name, len(run["classes"]), run["channels"], run["crop"])
