@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vitrial.errors import DataError, VitrialError
-    from vitrial.explain.methods import explain
+    from vitrial.explanation.methods import explain
     from vitrial.protocol import Protocol
     from vitrial.protocol.file import load_protocol
     from vitrial.report.page import write_report
@@ -30,7 +30,7 @@ _HOMES = {
     "Protocol": "vitrial.protocol",
     "Study": "vitrial.study.study",
     "VitrialError": "vitrial.errors",
-    "explain": "vitrial.explain.methods",
+    "explain": "vitrial.explanation.methods",
     "explain_study": "vitrial.study.explain",
     "load_model": "vitrial.study.trained",
     "load_protocol": "vitrial.protocol.file",

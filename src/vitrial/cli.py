@@ -277,7 +277,8 @@ def explain(
 ) -> None:
     """Show what each arm looks at, and measure which explanation is right."""
     with sentences():
-        from vitrial.report.explanations import print_summary
+        from vitrial.explanation.shown import read_shown
+        from vitrial.report.explained import print_explanations
         from vitrial.report.figure_one import write_figure_one
         from vitrial.report.page import write_report
         from vitrial.study.explain import explain_study
@@ -294,8 +295,8 @@ def explain(
             root=root,
             cache=cache,
         )
-        print_summary(folder, loaded.protocol.margin, out_console)
-        pictures = write_figure_one(folder)
+        print_explanations(folder, loaded.protocol.margin, out_console)
+        pictures = write_figure_one(read_shown(folder / "shown.npz"), folder)
         out_console.print(f"Figure 1: {', '.join(map(str, pictures))}", soft_wrap=True)
         out_console.print(f"Report: {write_report(loaded).resolve()}", soft_wrap=True)
 

@@ -14,8 +14,8 @@ from vitrial.data.sources import load_dataset
 from vitrial.errors import Problem
 from vitrial.protocol import FolderData, Image, PhantomData
 from vitrial.report.contact_sheet import MOST, contact_sheet, thumbnails
-from vitrial.seeds import draw_names
 from vitrial.report.examination import findings, section, write_page
+from vitrial.seeds import draw_names
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

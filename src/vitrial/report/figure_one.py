@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,8 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vitrial.atomic import replacing
-from vitrial.explain.attention import top_mass
-from vitrial.explain.shown import Shown, ShownMap
+from vitrial.explanation.attention import top_mass
+from vitrial.explanation.shown import Shown, ShownMap
 
 METHOD_WORDS = {
     "gradcam": "Grad-CAM",
@@ -37,8 +38,14 @@ DIM = 0.25
 MASS = 0.5
 """Share of the attention that the bright patches hold, as in the paper."""
 
-SIDE, LEFT, TOP, BOTTOM, GAP = 1.5, 0.3, 0.55, 0.22, 0.06
-"""In inches: a picture's side; room for the truth, the titles and the answers; between columns."""
+SIDE, GAP, LINE, MARGIN = 1.5, 0.06, 0.12, 0.1
+"""In inches: a picture's side, the gap between columns, a line of text, and the space around it."""
+TEXT: dict[str, Any] = {
+    "fontsize": 7,
+    "parse_math": False,
+}  # a name may hold a $, which is no formula
+CHARACTERS = 27
+"""Of a line that is as wide as a picture."""
 MISTAKE = "#B3261E"
 
 
@@ -55,17 +62,18 @@ def figure_one(shown: list[Shown]) -> Figure:
     models = list(dict.fromkeys((m.arm, m.method) for image in shown for m in image.maps))
     outlined = any(image.mask is not None for image in shown)
     titles = ["image", *["lesion"] * outlined, *(_title(*model) for model in models)]
-    figure, grid = _grid(len(shown), len(titles))
+    truths = [_wrap(f"truth: {image.label}") if image.label else "" for image in shown]
+    answers = [_wrap(answer_in_words(m, image.label)) for image in shown for m in image.maps]
+    figure, grid = _grid(len(shown), len(titles), _room(truths), _room(titles), _room(answers))
     for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title, fontsize=7, pad=3, parse_math=False)
-    for row, image in zip(grid, shown, strict=True):
-        if image.label:
-            row[0].set_ylabel(_wrap(f"truth: {image.label}"), fontsize=7, parse_math=False)
+        axes.set_title(title, pad=3, **TEXT)
+    for row, image, truth in zip(grid, shown, truths, strict=True):
+        row[0].set_ylabel(truth, **TEXT)
         row[0].imshow(in_colour(image.pixels))
         if outlined:
             _draw_lesion(row[1], image)
         found = {(m.arm, m.method): m for m in image.maps}
-        for axes, model in zip(row[-len(models) :], models, strict=bool(models)):
+        for axes, model in zip(row[1 + outlined :], models, strict=True):
             if model in found:
                 _draw_map(axes, image, found[model])
     return figure
@@ -139,7 +147,7 @@ def outline(mask: np.ndarray) -> list[np.ndarray]:
         Closed lines, float (points, 2) each, x before y, in pixels: 0 is the middle of the first.
     """
     framed = np.pad(mask, 1).astype(float)  # closes the line where a lesion touches the border
-    return [line - 1 for line in contour_generator(z=framed).lines(0.5)]
+    return [np.asarray(line) - 1 for line in contour_generator(z=framed).lines(0.5)]
 
 
 def in_colour(pixels: np.ndarray) -> np.ndarray:
@@ -158,24 +166,31 @@ def is_wrong(found: ShownMap, label: str) -> bool:
     return label not in ("", found.answer)
 
 
-def _grid(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
-    """Square axes at fixed places, whatever the texts around them need."""
-    step, line = SIDE + GAP, SIDE + BOTTOM
-    width, height = LEFT + columns * step, TOP + rows * line
+def _grid(
+    rows: int, columns: int, left: float, top: float, below: float
+) -> tuple[Figure, np.ndarray]:
+    """Square axes, with room in inches left of them, above the first row and below each."""
+    step, line = SIDE + GAP, SIDE + below
+    width, height = left + columns * step, top + rows * line
     figure = Figure(figsize=(width, height))
     grid = np.empty((rows, columns), dtype=object)
     for row, column in np.ndindex(rows, columns):
-        left, bottom = LEFT + column * step, height - TOP - row * line - SIDE
-        axes = figure.add_axes((left / width, bottom / height, SIDE / width, SIDE / height))
+        x, y = left + column * step, height - top - row * line - SIDE
+        axes = figure.add_axes((x / width, y / height, SIDE / width, SIDE / height))
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         grid[row, column] = axes
     return figure, grid
 
 
+def _room(texts: list[str]) -> float:
+    """Inches for the longest of several texts."""
+    return MARGIN + LINE * max((text.count("\n") + 1 for text in texts if text), default=0)
+
+
 def _draw_lesion(axes: Axes, image: Shown) -> None:
     if image.mask is None:
-        axes.text(0.5, 0.5, "no mask", ha="center", va="center", fontsize=7)
+        axes.text(0.5, 0.5, "no mask", ha="center", va="center", **TEXT)
         return
     axes.imshow(in_colour(image.pixels))
     for x, y in (line.T for line in outline(image.mask)):
@@ -190,9 +205,8 @@ def _draw_map(axes: Axes, image: Shown, found: ShownMap) -> None:
     axes.set_xlabel(
         _wrap(answer_in_words(found, image.label)),
         color=MISTAKE if is_wrong(found, image.label) else "black",
-        fontsize=7,
         labelpad=2,
-        parse_math=False,
+        **TEXT,
     )
 
 
@@ -204,4 +218,4 @@ def _title(arm: str, method: str) -> str:
 
 
 def _wrap(text: str) -> str:
-    return textwrap.fill(text, 30)
+    return textwrap.fill(text, CHARACTERS)

@@ -16,9 +16,10 @@ from vitrial.compare.table import chance, in_words, render
 from vitrial.errors import Problem
 from vitrial.evaluate.metrics import ENDPOINTS, confusion
 from vitrial.report.examination import findings, section
+from vitrial.report.explanations import section as explanations
 from vitrial.report.figures import learning_curves, to_svg
 from vitrial.report.template import template
-from vitrial.study.study import Study
+from vitrial.study.study import EXPLANATIONS, Study
 
 
 def write_report(study: Study) -> Path:
@@ -46,6 +47,7 @@ def write_report(study: Study) -> Path:
         status=study.status().to_dict("records"),
         findings=findings(_problems(study), examination),
         examination=section(examination) if examination else None,
+        explanations=explanations(study.path / EXPLANATIONS, study.protocol.margin),
         protocol_text=(study.path / "protocol.yaml").read_text(encoding="utf-8"),
     )
     write_text(folder / "index.html", page)

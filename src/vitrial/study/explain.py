@@ -12,14 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from vitrial.atomic import replacing, write_text
 from vitrial.errors import VitrialError
-from vitrial.explain.measure import BASELINES, TrainedModel, measure
-from vitrial.explain.methods import METHODS
-from vitrial.explain.sanity import changes
-from vitrial.explain.shown import Shown, ShownMap, write_shown
-from vitrial.explain.subject import Subject
+from vitrial.explanation.measure import BASELINES, TrainedModel, measure
+from vitrial.explanation.methods import METHODS
+from vitrial.explanation.sanity import changes
+from vitrial.explanation.shown import Shown, ShownMap, write_shown
+from vitrial.explanation.subject import Subject
 from vitrial.protocol import digest
 from vitrial.spelling import did_you_mean
-from vitrial.study.images import own_images, drawn_images
+from vitrial.study.images import drawn_images, own_images
 from vitrial.study.plan import explanation_version
 from vitrial.study.store import RunFolder
 from vitrial.study.study import EXPLANATIONS, Study
@@ -99,6 +99,9 @@ def explain_study(
         for table, name in ((measures, "measures"), (sanity, "sanity")):
             with replacing(folder / f"{name}.parquet") as temporary:
                 table.to_parquet(temporary, index=False)
+        unmeasured = set(measures.loc[measures["lesion"].isna(), "image"])
+        for row in subject.rows[subject.rows["image"].isin(unmeasured)].to_dict("records"):
+            subject.mask(row)  # lists those that cannot be read, whatever was kept from before
         write_shown(show(runs, models, subject, measures, methods), folder / "shown.npz")
     if subject.unread:
         lines = "".join(f"\n  {image}: {why}" for image, why in subject.unread.items())
@@ -165,7 +168,7 @@ class _Parts:
         self.decisive = [subject.fingerprint(), explanation_version(), faithful]
 
     def measures(self, run: Run, trained: TrainedModel, method: str) -> pd.DataFrame:
-        """A row an image: see `vitrial.explain.measure.measure`."""
+        """A row an image: see `vitrial.explanation.measure.measure`."""
         path = self._path(run, method)
         if not path.exists():
             task = self.bar.add_task(f"{run[0]['arm']}: {method}", total=len(self.subject.rows))
@@ -187,7 +190,9 @@ class _Parts:
             found = [(method, 0, "nothing", untouched) for method in methods]
             # A second copy is randomised, for the first is still to be shown.
             model = load_model(run[1].path).model
-            for change in changes(model, random_model(run[1].path).to(images.device), images, methods):
+            for change in changes(
+                model, random_model(run[1].path).to(images.device), images, methods
+            ):
                 found.append(change)
                 self.bar.advance(task)
             names = rows["image"].to_numpy()

@@ -15,7 +15,7 @@ from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import load_dataset
 from vitrial.data.sources.folder import list_images
 from vitrial.errors import VitrialError
-from vitrial.explain.subject import Subject
+from vitrial.explanation.subject import Subject
 from vitrial.protocol import Protocol
 from vitrial.protocol.file import load_protocol
 from vitrial.seeds import draw_names
@@ -56,7 +56,10 @@ def drawn_images(
     """
     protocol = load_protocol(study.path / "protocol.yaml", root)
     data = prepare_data(protocol.data, protocol.split, protocol.image, cache_root)
-    if data.split_hash() != study.facts["split"] or data.fingerprint() != study.facts["fingerprint"]:
+    if (
+        data.split_hash() != study.facts["split"]
+        or data.fingerprint() != study.facts["fingerprint"]
+    ):
         raise VitrialError(
             f"The data are not those of {study.path}: images, labels, groups or split have changed "
             "since. Run the protocol again, or restore the data."

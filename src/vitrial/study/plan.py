@@ -115,7 +115,7 @@ def sources_used(protocol: Protocol) -> dict[str, Data]:
     return {name: data for name, data in protocol.sources.items() if name in used}
 
 
-AFTERWARDS = ("cli.py", "compare", "explain", "report")
+AFTERWARDS = ("cli.py", "compare", "explanation", "report")
 """Files and folders of the program that change no run."""
 AFTERWARDS_OF_STUDY = ("explain.py", "images.py", "progress.py", "study.py", "trained.py")
 
@@ -142,7 +142,7 @@ def explanation_version() -> dict[str, str]:
     """The program as far as explanations of runs depend on it."""
     package = Path(__file__).parents[1]
     sources = [package / "study" / name for name in ("explain.py", "images.py", "trained.py")]
-    sources += (package / "explain").glob("*.py")
+    sources += (package / "explanation").glob("*.py")
     return {**code_version(), "explain": _digest_of(sources), "captum": version("captum")}
 
 

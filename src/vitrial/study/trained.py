@@ -12,8 +12,8 @@ from torch import nn
 
 from vitrial.errors import VitrialError
 from vitrial.evaluate.predict import CentralView
-from vitrial.explain.measure import TrainedModel
-from vitrial.explain.methods import explain, fitting_methods
+from vitrial.explanation.measure import TrainedModel
+from vitrial.explanation.methods import explain, fitting_methods
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Arm
 from vitrial.seeds import seed_of

@@ -9,9 +9,9 @@ import torch
 from torch.nn.functional import softmax
 
 from vitrial.errors import VitrialError
-from vitrial.explain.attention import recorded, rolled_out, self_attention_blocks, top_mass
-from vitrial.explain.attribution import carried
-from vitrial.explain.methods import METHODS, explain, fitting_methods, upsample
+from vitrial.explanation.attention import recorded, rolled_out, self_attention_blocks, top_mass
+from vitrial.explanation.attribution import carried
+from vitrial.explanation.methods import METHODS, explain, fitting_methods, upsample
 
 
 def model_of(name, **options):
@@ -86,9 +86,7 @@ def test_cls_attention_equals_the_softmax_written_out(deit):
         q, k, _ = (tokens @ layer.qkv.weight.T + layer.qkv.bias).chunk(3, dim=-1)
         heads, d = 6, 64
         by_head = [
-            softmax(
-                q[..., d * h : d * h + d] @ k[..., d * h : d * h + d].mT / d**0.5, dim=-1
-            )
+            softmax(q[..., d * h : d * h + d] @ k[..., d * h : d * h + d].mT / d**0.5, dim=-1)
             for h in range(heads)
         ]
     attention = torch.stack(by_head, dim=1)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from vitrial.errors import VitrialError
-from vitrial.explain.attention import cls_attention, has_class_token, rollout
-from vitrial.explain.attribution import attribution
-from vitrial.explain.gradcam import gradcam
-from vitrial.explain.gradients import input_gradient, integrated_gradients
+from vitrial.explanation.attention import cls_attention, has_class_token, rollout
+from vitrial.explanation.attribution import attribution
+from vitrial.explanation.gradcam import gradcam
+from vitrial.explanation.gradients import input_gradient, integrated_gradients
 from vitrial.spelling import did_you_mean
 
 Method = Callable[[Any, Tensor, Tensor | None], tuple[Tensor, Tensor]]
@@ -81,7 +81,7 @@ def explain(
 
     Args:
         model: An image model of timm's.
-        images: float32 (n, channels, height, width), normalised as the model expects, on its device.
+        images: float32 (n, channels, height, width) on its device, normalised as it expects.
         method: `gradcam`, `attention`, `rollout`, `attribution`, `input_gradient` or
             `integrated_gradients`.
         target: The class to explain, for all images or (n,) for each; the predicted one if left

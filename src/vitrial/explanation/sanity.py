@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from timm.models import group_parameters
 from torch import Tensor, nn
 
-from vitrial.explain.methods import explain
+from vitrial.explanation.methods import explain
 
 
 def cascade(model: Any, fresh: nn.Module) -> Iterator[str]:

@@ -23,7 +23,7 @@ def deletion_insertion(
     autocast: Callable[[], AbstractContextManager[object]],
     steps: int = STEPS,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Areas under the class's probability as its pixels go, or come (Petsiuk et al. 2018, sec. 3.2).
+    """Areas under the class's probability as pixels go, or come (Petsiuk et al. 2018, sec. 3.2).
 
     Deletion paints the pixels of the highest values first with the mean colour; insertion brings
     them first into a blurred image. A faithful map makes the first area small and the second large.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vitrial.errors import VitrialError
-from vitrial.explain.attention import on_patches
+from vitrial.explanation.attention import on_patches
 
 
 def gradcam(model: Any, images: Tensor, target: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ class ShownMap:
 
     Attributes:
         arm: Backbone and initialisation, such as `resnet50 / random`.
-        method: Name of `vitrial.explain.methods.METHODS`.
+        method: Name of `vitrial.explanation.methods.METHODS`.
         answer: The class that the model gives.
         probability: Of that class, in [0, 1].
         values: float32 (h, w), nonnegative, as coarse as the method gives it; it covers the image.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vitrial.explain.attention import on_patches, recorded, self_attention_blocks, summary_row
-from vitrial.explain.gradcam import gradient_of
+from vitrial.explanation.attention import on_patches, recorded, self_attention_blocks, summary_row
+from vitrial.explanation.gradcam import gradient_of
 
 
 def attribution(

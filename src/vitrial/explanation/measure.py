@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from vitrial.evaluate.predict import CentralView
-from vitrial.explain.faithfulness import deletion_insertion
-from vitrial.explain.localisation import centre_blob, localisation, random_grid
-from vitrial.explain.methods import Explanation, explain
-from vitrial.explain.sharpness import detail, entropy
-from vitrial.explain.subject import Subject
+from vitrial.explanation.faithfulness import deletion_insertion
+from vitrial.explanation.localisation import centre_blob, localisation, random_grid
+from vitrial.explanation.methods import Explanation, explain
+from vitrial.explanation.sharpness import detail, entropy
+from vitrial.explanation.subject import Subject
 from vitrial.seeds import seed_of
 
 BASELINES = ("random", "centre")
@@ -116,9 +116,7 @@ def _located(heat: np.ndarray, mask: np.ndarray | None) -> dict[str, float]:
     return {"lesion": float(mask.mean()), **localisation(heat, mask)}
 
 
-def _baseline(
-    method: str, trained: TrainedModel, names: list[str], images: Tensor
-) -> Explanation:
+def _baseline(method: str, trained: TrainedModel, names: list[str], images: Tensor) -> Explanation:
     with torch.inference_mode():
         logits = trained.model(images).float().cpu().numpy()
     if method == "random":

@@ -1,0 +1,49 @@
+"""How sharp a map is: how much of the image it covers, and how small a thing it can show."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.signal import fftconvolve
+from scipy.stats import entropy as shannon
+
+
+def entropy(heat: np.ndarray) -> float:
+    """Shannon's entropy of a map as a distribution over pixels, as a share of the largest.
+
+    Args:
+        heat: float (height, width), nonnegative.
+
+    Returns:
+        In [0, 1]: 0 if all lies on one pixel, 1 if it is the same everywhere; a map of zeros counts
+        as such.
+    """
+    if not heat.any():
+        return 1.0
+    return float(shannon(heat.ravel().astype(np.float64)) / math.log(heat.size))
+
+
+def detail(heat: np.ndarray) -> float:
+    """Width at half height of a map's autocorrelation, averaged over directions, in pixels.
+
+    It is about the size of the smallest thing that the map can show. A Gaussian blob of standard
+    deviation s gives at most 2 sqrt(2 ln 2) sqrt(2) s, the width of its correlation with itself.
+
+    Args:
+        heat: float (height, width).
+
+    Returns:
+        At most twice the larger side; the larger side for a constant map, which shows nothing.
+    """
+    centred = heat.astype(np.float64) - heat.mean()
+    if np.allclose(centred, 0, atol=1e-12 * max(1.0, float(np.abs(heat).max()))):
+        return float(max(heat.shape))
+    correlation = fftconvolve(centred, centred[::-1, ::-1])
+    y, x = (np.arange(n) - n // 2 for n in correlation.shape)
+    radius = np.round(np.hypot(y[:, None], x[None])).astype(int).ravel()
+    profile = np.bincount(radius, correlation.ravel()) / np.bincount(radius)
+    profile /= correlation.max()
+    first = int(np.argmax(profile < 0.5))
+    before, after = profile[first - 1], profile[first]
+    return float(2 * (first - 1 + (before - 0.5) / (before - after)))

@@ -1,0 +1,199 @@
+"""The report's section on explanations: which maps are right, faithful, sane, sharp and cheap."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vitrial.compare.explanations import (
+    BASELINES,
+    FAITHFUL,
+    LOCATED,
+    against_baselines,
+    method_table,
+    paired_table,
+    sanity_table,
+)
+from vitrial.explanation.shown import read_shown
+from vitrial.report.figure_one import METHOD_WORDS
+from vitrial.report.viewer import viewer_data
+
+MEANINGS = {
+    "pointing": "share of images whose map has its maximum on the lesion",
+    "energy": "share of the map's sum that lies on the lesion",
+    "precision": "average precision of the pixels as ranked by the map, against the lesion's",
+    "iou": "overlap of the lesion with as many of the highest pixels: intersection over union",
+    "deletion": "mean probability of the answer while the highest pixels are painted over first; "
+    "lower is better",
+    "insertion": "mean probability of the answer while the highest pixels come first into a "
+    "blurred image; higher is better",
+}
+MEASURE_WORDS = {"iou": "IoU"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure of a table.
+
+    Attributes:
+        text: The mean.
+        interval: Its 95 % interval, or nothing.
+        unbeaten: The baselines that it does not beat, or nothing.
+    """
+
+    text: str
+    interval: str = ""
+    unbeaten: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """An arm's method, or a baseline.
+
+    Attributes:
+        arm: Backbone and initialisation.
+        method: In words.
+        baseline: Whether the map knows nothing of the model.
+        fails_sanity: Whether the method failed its sanity check.
+        cells: Its figures.
+    """
+
+    arm: str
+    method: str
+    baseline: bool
+    fails_sanity: bool
+    cells: list[Cell]
+
+
+def section(folder: Path, margin: float) -> dict[str, Any] | None:
+    """What `explanations.html.j2` needs.
+
+    Args:
+        folder: Of a study's explanations.
+        margin: The smallest difference that matters.
+
+    Returns:
+        None where nothing was measured. Tables that nothing was measured for are empty; `data` is
+        None without `shown.npz`.
+    """
+    if not (folder / "measures.parquet").exists():
+        return None
+    measures = pd.read_parquet(folder / "measures.parquet")
+    sanity = _sanity(folder / "sanity.parquet")
+    table = method_table(measures)
+    failing = {(row["arm"], row["method"]) for row in sanity if not row["passes"]}
+    unbeaten = _unbeaten(against_baselines(measures))
+    shown = read_shown(folder / "shown.npz") if (folder / "shown.npz").exists() else []
+    return {
+        "folder": folder.name,
+        "margin": margin,
+        "images": measures["image"].nunique(),
+        "lesions": measures.loc[measures["energy"].notna(), "image"].nunique(),
+        "located": _rows(table, LOCATED, failing, unbeaten),
+        "faithful": _rows(table, FAITHFUL, failing, unbeaten),
+        "located_words": _explained(LOCATED),
+        "faithful_words": _explained(FAITHFUL),
+        "sharp": _sharp(table, failing),
+        "paired": _paired(measures, margin),
+        "sanity": sanity,
+        "data": viewer_data(shown) if shown else None,
+    }
+
+
+def _sanity(path: Path) -> list[dict[Any, Any]]:
+    """How much of each method's maps is left when all weights are random."""
+    if not path.exists():
+        return []
+    rows = sanity_table(pd.read_parquet(path)).to_dict("records")
+    return [{**row, "words": _method(row["method"])} for row in rows]
+
+
+def _unbeaten(comparisons: pd.DataFrame) -> dict[tuple[str, str, str], str]:
+    """The baselines that an arm's method does not beat in a measure."""
+    found: dict[tuple[str, str, str], str] = {}
+    for row in comparisons.to_dict("records"):
+        if not row["beats"]:
+            key = (row["arm"], row["method"], row["measure"])
+            found[key] = ", ".join(filter(None, (found.get(key), row["baseline"])))
+    return found
+
+
+def _rows(
+    table: pd.DataFrame,
+    names: tuple[str, ...],
+    failing: set[tuple[str, str]],
+    unbeaten: dict[tuple[str, str, str], str],
+) -> list[Row]:
+    """A row an arm and method; none where nothing was measured."""
+    rows = []
+    for row in table.to_dict("records"):
+        key = (row["arm"], row["method"])
+        cells = [
+            Cell(
+                _number(row[name], "{:.3f}"),
+                _interval(row[f"{name}_low"], row[f"{name}_high"]),
+                unbeaten.get((*key, name), ""),
+            )
+            for name in names
+        ]
+        if any(not math.isnan(row[name]) for name in names):
+            rows.append(_row(key, failing, cells))
+    return rows
+
+
+def _sharp(table: pd.DataFrame, failing: set[tuple[str, str]]) -> list[Row]:
+    return [
+        _row(
+            (row["arm"], row["method"]),
+            failing,
+            [
+                Cell(_number(row["entropy"], "{:.2f}")),
+                Cell(_number(row["detail"], "{:.0f}")),
+                Cell("-" if row["method"] in BASELINES else _number(row["milliseconds"], "{:.1f}")),
+            ],
+        )
+        for row in table.to_dict("records")
+    ]
+
+
+def _row(key: tuple[str, str], failing: set[tuple[str, str]], cells: list[Cell]) -> Row:
+    arm, method = key
+    return Row(arm, _method(method), method in BASELINES, key in failing, cells)
+
+
+def _paired(measures: pd.DataFrame, margin: float) -> list[dict[Any, Any]]:
+    """Transformers less CNNs, in words."""
+    return [
+        {
+            **row,
+            "method": _method(row["method"]),
+            "measure": _measure(row["measure"]),
+            "difference": _number(row["difference"], "{:+.3f}"),
+            "interval": _interval(row["low"], row["high"], "{:+.3f}"),
+        }
+        for row in paired_table(measures, margin).to_dict("records")
+    ]
+
+
+def _explained(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(_measure(name), MEANINGS[name]) for name in names]
+
+
+def _interval(low: float, high: float, pattern: str = "{:.3f}") -> str:
+    return "" if math.isnan(low) else f"[{pattern.format(low)}, {pattern.format(high)}]"
+
+
+def _number(value: float, pattern: str) -> str:
+    return "-" if math.isnan(value) else pattern.format(value)
+
+
+def _method(name: str) -> str:
+    return METHOD_WORDS.get(name, name)
+
+
+def _measure(name: str) -> str:
+    return MEASURE_WORDS.get(name, name)

@@ -1,0 +1,277 @@
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from vitrial.explanation.shown import Shown, ShownMap, write_shown
+from vitrial.report.explanations import section
+from vitrial.report.template import template
+from vitrial.report.viewer import viewer_data
+
+EVIL = "</script><script>alert('x')</script> \"q\" $a$ &amp; \u2028"
+MEASURES = ("pointing", "energy", "precision", "iou", "deletion", "insertion")
+LEVELS = {"random": 0.2, "centre": 0.5, "gradcam": 0.4, "attention": 0.9}
+
+
+def measures(cnn="resnet50", masked=True, faithful=True):
+    """Eight images of two arms; deletion like the others, so that the best map looks worst."""
+    rows = []
+    for backbone, method in ((cnn, "gradcam"), ("deit_small_patch16_224", "attention")):
+        for name in (method, "random", "centre"):
+            for i in range(8):
+                value = LEVELS[name] + (i - 3.5) / 1000
+                found = {
+                    measure: value if (faithful if measure[0] in "d" else masked) else np.nan
+                    for measure in MEASURES
+                }
+                found["insertion"] = value if faithful else np.nan
+                rows.append(
+                    {
+                        "arm": f"{backbone} / random",
+                        "backbone": backbone,
+                        "initialisation": "random",
+                        "repetition": 1,
+                        "method": name,
+                        "image": f"{i}.png",
+                        "group": str(i),
+                        "label": "nevus",
+                        "answer": "nevus",
+                        "probability": 0.9,
+                        "lesion": 0.2 if masked else np.nan,
+                        **found,
+                        "entropy": 0.5,
+                        "detail": 32.0,
+                        "milliseconds": 4.0,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def sanity(cnn="resnet50"):
+    """The CNN's map changes with the weights, the transformer's does not."""
+    rows = [
+        (f"{backbone} / random", 1, method, step, "head", f"{i}.png", 1 - step * fall)
+        for backbone, method, fall in (
+            (cnn, "gradcam", 0.45),
+            ("deit_small_patch16_224", "attention", 0.02),
+        )
+        for step in range(3)
+        for i in range(4)
+    ]
+    columns = ["arm", "repetition", "method", "step", "layers", "image", "correlation"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def shown(count=1, name="a.png", label="nevus", channels=3, masked=True):
+    rng = np.random.default_rng(0)
+    mask = np.zeros((24, 24), dtype=bool)
+    mask[6:12, 6:18] = True
+    heads = rng.random((3, 4, 4), dtype=np.float32)
+    values = 7 * rng.random((3, 3), dtype=np.float32)
+    maps = [
+        ShownMap("resnet50 / random", "gradcam", label, 0.9, values, None),
+        ShownMap("deit_small_patch16_224 / random", "attention", "x", 0.5, heads.mean(0), heads),
+    ]
+    pixels = np.full((24, 24, channels), 120, dtype=np.uint8)
+    return [Shown(name, label, pixels, mask if masked else None, maps) for _ in range(count)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """What a study's explanations leave."""
+    folder = tmp_path / "explanations"
+    folder.mkdir()
+    measures().to_parquet(folder / "measures.parquet")
+    sanity().to_parquet(folder / "sanity.parquet")
+    write_shown(shown(), folder / "shown.npz")
+    return folder
+
+
+def page(folder):
+    return template("explanations.html.j2").render(explanations=section(folder, 0.05))
+
+
+class Text(HTMLParser):
+    """Collects the text of a page outside of scripts, and the contents of its scripts."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.text, self.scripts, self.tag = "", [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tag = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        self.tag = ""
+
+    def handle_data(self, data):
+        if self.tag == "script":
+            self.scripts[-1] += data
+        elif self.tag != "style":
+            self.text += data
+
+
+def squeezed(html):
+    return re.sub(r"\s+", " ", Text(html).text)
+
+
+def test_without_measures_there_is_no_section(tmp_path):
+    assert section(tmp_path, 0.05) is None
+    assert template("explanations.html.j2").render(explanations=None).strip() == ""
+
+
+def test_the_section_says_what_was_measured(folder):
+    text = squeezed(page(folder))
+    assert "8 images with a mask of the lesion" in text
+    for heading in ("How right", "How faithful", "Transformer against CNN", "Sanity", "How sharp"):
+        assert heading in text
+    assert "explanations/figure1.png" in text
+    assert "explanations/figure1.pdf" in text
+
+
+def test_means_and_intervals(folder):
+    row = next(row for row in section(folder, 0.05)["located"] if row.method == "attention")
+    assert [cell.text for cell in row.cells] == ["0.900"] * 4
+    low, high = map(float, row.cells[0].interval.strip("[]").split(", "))
+    assert 0.895 < low < 0.9 < high < 0.905
+
+
+def test_a_map_that_does_not_beat_the_centre_is_marked(folder):
+    rows = {row.method: row for row in section(folder, 0.05)["located"] if not row.baseline}
+    assert [cell.unbeaten for cell in rows["Grad-CAM"].cells] == ["centre"] * 4
+    assert [cell.unbeaten for cell in rows["attention"].cells] == [""] * 4
+    assert "does not beat centre" in page(folder)
+
+
+def test_lower_is_better_for_deletion(folder):
+    rows = {row.method: row for row in section(folder, 0.05)["faithful"] if not row.baseline}
+    assert [cell.unbeaten for cell in rows["Grad-CAM"].cells] == ["random", "centre"]
+    assert [cell.unbeaten for cell in rows["attention"].cells] == ["random, centre", ""]
+
+
+def test_a_method_that_fails_its_sanity_check_is_marked_in_words(folder):
+    found = section(folder, 0.05)
+    assert [row.method for row in found["located"] if row.fails_sanity] == ["attention"]
+    assert [row.method for row in found["faithful"] if row.fails_sanity] == ["attention"]
+    assert page(folder).count("the map hardly changes when the weights are random") == 1
+
+
+def test_transformers_are_compared_with_cnns(folder):
+    pairs = {row["measure"]: row for row in section(folder, 0.05)["paired"]}
+    assert pairs["energy"]["difference"] == "+0.500"
+    assert pairs["IoU"]["method"] == "attention"
+
+
+def test_without_masks_the_section_says_so(folder):
+    measures(masked=False).to_parquet(folder / "measures.parquet")
+    assert section(folder, 0.05)["located"] == []
+    assert "no image has a mask of its lesion" in squeezed(page(folder))
+
+
+def test_deletion_and_insertion_may_not_have_been_measured(folder):
+    measures(faithful=False).to_parquet(folder / "measures.parquet")
+    assert section(folder, 0.05)["faithful"] == []
+    assert "deletion:" not in squeezed(page(folder))
+
+
+def test_sanity_and_pictures_may_be_absent(folder):
+    (folder / "sanity.parquet").unlink()
+    (folder / "shown.npz").unlink()
+    html = page(folder)
+    assert "<script" not in html
+    assert "figure1" not in html
+    assert "Sanity:" not in html
+
+
+def test_hostile_names_stay_text(folder):
+    measures(cnn=EVIL).to_parquet(folder / "measures.parquet")
+    sanity(cnn=EVIL).to_parquet(folder / "sanity.parquet")
+    write_shown(shown(name=EVIL, label=EVIL), folder / "shown.npz")
+    parsed = Text(page(folder))
+    assert len(parsed.scripts) == 2
+    assert not any("alert('x')</" in script for script in parsed.scripts)
+    assert EVIL in parsed.text
+    data = json.loads(parsed.scripts[0])
+    assert data["images"][0]["name"] == data["images"][0]["label"] == EVIL
+    assert "innerHTML" not in parsed.scripts[1]
+
+
+def test_a_strange_folder_is_linked_safely(folder):
+    strange = folder.rename(folder.with_name('explanations-"my images" #1'))
+    assert 'href="../explanations-%22my%20images%22%20%231/figure1.png"' in page(strange)
+
+
+def test_the_section_fetches_nothing(folder):
+    html = page(folder)
+    assert "http:" not in html
+    assert "https:" not in html
+    assert "<noscript>" in html
+
+
+@given(text=st.text())
+def test_no_text_leaves_the_json(text):
+    data = viewer_data(shown(label=text))
+    assert not set("<>&\u2028\u2029") & set(data)
+    assert json.loads(data)["images"][0]["label"] == text
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_values_come_back_within_quantisation(channels):
+    (image,) = shown(channels=channels)
+    (found,) = json.loads(viewer_data([image]))["images"]
+    for given_map, decoded in zip(image.maps, found["maps"], strict=True):
+        layers = [given_map.values, *(() if given_map.heads is None else given_map.heads)]
+        assert len(layers) == len(decoded["layers"])
+        for values, layer in zip(layers, decoded["layers"], strict=True):
+            raw = np.frombuffer(base64.b64decode(layer["values"]), np.uint8)
+            back = raw.reshape(decoded["height"], decoded["width"]) / 255 * values.max()
+            assert back == pytest.approx(values, abs=float(values.max()) / 509)
+    assert [layer["name"] for layer in found["maps"][1]["layers"]] == [
+        "all heads",
+        "head 1",
+        "head 2",
+        "head 3",
+    ]
+    assert [decoded["wrong"] for decoded in found["maps"]] == [False, True]
+
+
+def test_a_map_of_zeros_is_no_division_by_zero():
+    (image,) = shown()
+    image.maps[0].values[:] = 0
+    found = json.loads(viewer_data([image]))["images"][0]["maps"][0]
+    assert base64.b64decode(found["layers"][0]["values"]) == bytes(9)
+
+
+def test_outlines_are_shares_of_the_side():
+    (image,) = json.loads(viewer_data(shown()))["images"]
+    points = np.reshape(image["outlines"][0], (-1, 2))
+    assert points.min(axis=0).tolist() == [0.25, 0.25]
+    assert points.max(axis=0).tolist() == [0.75, 0.5]
+    (bare,) = json.loads(viewer_data(shown(masked=False)))["images"]
+    assert bare["outlines"] == []
+
+
+def test_pictures_are_small_jpegs():
+    (image,) = shown()
+    large = Shown("a", "b", np.full((900, 600, 1), 77, np.uint8), None, image.maps)
+    (found,) = json.loads(viewer_data([large]))["images"]
+    head, content = found["picture"].split(",")
+    assert head == "data:image/jpeg;base64"
+    with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+        assert max(picture.size) == 256
+        assert picture.getpixel((9, 9)) == pytest.approx((77, 77, 77), abs=2)
+
+
+def test_many_images_keep_the_page_small():
+    assert len(viewer_data(shown(count=50))) < 200_000
