@@ -283,7 +283,7 @@ def explain(
         from vitrial.report.page import write_report
         from vitrial.study.explain import explain_study
         from vitrial.study.images import wanted_images
-        from vitrial.study.study import load_study
+        from vitrial.study.study import EXPLANATIONS, load_study
 
         loaded = load_study(study)
         folder = explain_study(
@@ -297,8 +297,11 @@ def explain(
         )
         print_explanations(folder, loaded.protocol.margin, out_console)
         pictures = write_figure_one(read_shown(folder / "shown.npz"), folder)
-        out_console.print(f"Figure 1: {', '.join(map(str, pictures))}", soft_wrap=True)
-        out_console.print(f"Report: {write_report(loaded).resolve()}", soft_wrap=True)
+        shown = ", ".join(map(str, pictures))
+        out_console.print(f"Figure 1: {shown}", soft_wrap=True, highlight=False)
+        if folder.name == EXPLANATIONS:
+            page = write_report(loaded).resolve()
+            out_console.print(f"Report: {page}", soft_wrap=True, highlight=False)
 
 
 @app.command()

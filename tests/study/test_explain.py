@@ -181,6 +181,22 @@ def test_the_command_prints_the_tables_and_writes_figure_and_report(
     assert "https://" not in page
 
 
+def test_arms_without_what_a_method_reads_are_left_out(odd_study, pixel_caches, tmp_path):
+    shutil.copytree(odd_study.path, tmp_path / "copy")
+    study = vitrial.load_study(tmp_path / "copy")
+    asked = {"cache": pixel_caches, "console": Console(quiet=True), "faithful": False}
+    folder = explain_study(study, 4, methods=["rollout"], **asked)
+    measures = pd.read_parquet(folder / "measures.parquet")
+    assert measures["backbone"].unique().tolist() == ["vit_tiny_patch16_224"]
+    assert measures["method"].unique().tolist() == ["rollout", "random", "centre"]
+    assert [found.method for found in read_shown(folder / "shown.npz")[0].maps] == ["rollout"]
+    only_cnn = study.facts | {"stages": study.facts["stages"][:1]}
+    with pytest.raises(VitrialError, match="None of the arms has what rollout reads"):
+        explain_study(
+            vitrial.Study(study.path, study.protocol, only_cnn), 4, methods=["rollout"], **asked
+        )
+
+
 def test_what_cannot_be_explained_is_told_in_a_sentence(odd_study, tmp_path, pixel_caches):
     def output(*options):
         result = CliRunner().invoke(app, ["explain", str(odd_study.path), *options])

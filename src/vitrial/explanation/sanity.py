@@ -37,9 +37,9 @@ def cascade(model: Any, fresh: nn.Module) -> Iterator[str]:
 
 
 def changes(
-    model: nn.Module, fresh: nn.Module, images: Tensor, methods: list[str]
-) -> Iterator[tuple[str, int, str, np.ndarray]]:
-    """How much of each map is left as the weights are randomised from the head down.
+    model: nn.Module, fresh: nn.Module, images: Tensor, method: str
+) -> Iterator[tuple[int, str, np.ndarray]]:
+    """How much of a map is left as the weights are randomised from the head down.
 
     The class explained stays the one that the untouched model predicts.
 
@@ -47,17 +47,19 @@ def changes(
         model: Trained; it is random afterwards.
         fresh: The same architecture with random weights.
         images: Normalised (n, channels, height, width).
-        methods: Names of methods that fit the model.
+        method: A method that fits the model.
 
     Yields:
-        The method, the step from 1, the layers replaced at this step, and (n,) Spearman's rank
-        correlation of the map with the untouched model's.
+        The step from 1, the layers replaced at this step, and (n,) Spearman's rank correlation of
+        the map with the untouched model's. Nothing for a model whose layers timm cannot order.
     """
-    before = {method: explain(model, images, method) for method in methods}
+    if not hasattr(model, "group_matcher"):
+        return
+    before = explain(model, images, method)
+    target = torch.from_numpy(before.target)
     for step, layers in enumerate(cascade(model, fresh), start=1):
-        for method, first in before.items():
-            now = explain(model, images, method, torch.from_numpy(first.target))
-            yield method, step, layers, rank_correlation(first.values, now.values)
+        now = explain(model, images, method, target)
+        yield step, layers, rank_correlation(before.values, now.values)
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from vitrial.study.study import EXPLANATIONS, Study
 from vitrial.study.trained import load_model, random_model
 
 SANITY_IMAGES = 16
+"""On which maps are compared as the weights are randomised."""
 SHOWN, SHOWN_WRONG = 8, 2
 """Images of Figure 1: one a class, up to 8; and of those that a model gets wrong."""
 
@@ -83,53 +84,41 @@ def explain_study(
     else:
         subject = drawn_images(study, images, root, cache)
         folder = study.path / EXPLANATIONS
-    models = [load_model(run.path) for _, run in runs]
+    tables, checks = [], []
     with _progress(console) as bar:
         parts = _Parts(folder / "parts", subject, faithful, bar)
-        tables = [
-            parts.measures(run, model, method).assign(**_columns(run), method=method)
-            for run, model in zip(runs, models, strict=True)
-            for method in [*_wanted(model, methods), *BASELINES]
-        ]
-        checks = [
-            parts.sanity(run, model, _wanted(model, methods)).assign(**_columns(run))
-            for run, model in zip(runs, models, strict=True)
-        ]
-        measures, sanity = pd.concat(tables, ignore_index=True), pd.concat(checks)
-        for table, name in ((measures, "measures"), (sanity, "sanity")):
-            with replacing(folder / f"{name}.parquet") as temporary:
-                table.to_parquet(temporary, index=False)
-        unmeasured = set(measures.loc[measures["lesion"].isna(), "image"])
-        for row in subject.rows[subject.rows["image"].isin(unmeasured)].to_dict("records"):
-            subject.mask(row)  # lists those that cannot be read, whatever was kept from before
-        write_shown(show(runs, models, subject, measures, methods), folder / "shown.npz")
-    if subject.unread:
-        lines = "".join(f"\n  {image}: {why}" for image, why in subject.unread.items())
-        write_text(folder / "unread_masks.txt", lines.lstrip())
-        console.print(
-            f"{len(subject.unread)} masks cannot be read and count as none: see "
-            f"{folder / 'unread_masks.txt'}.",
-            soft_wrap=True,
-            highlight=False,
-        )
+        for run in runs:
+            trained = load_model(run[1].path)
+            wanted = _wanted(trained, methods)
+            for method in [*wanted, *BASELINES] if wanted else []:
+                table = parts.measures(run, trained, method)
+                tables.append(table.assign(**_columns(run), method=method))
+            checks += [parts.sanity(run, trained, m).assign(**_columns(run)) for m in wanted]
+    if not tables:
+        raise VitrialError(f"None of the arms has what {' and '.join(methods or [])} reads.")
+    measures = pd.concat(tables, ignore_index=True)
+    for found, name in ((measures, "measures"), (pd.concat(checks), "sanity")):
+        with replacing(folder / f"{name}.parquet") as temporary:
+            found.to_parquet(temporary, index=False)
+    write_shown(show(runs, subject, measures, methods), folder / "shown.npz")
+    _tell_unread(subject, measures, folder, console)
     return folder
 
 
 def show(
-    runs: list[Run],
-    models: list[TrainedModel],
-    subject: Subject,
-    measures: pd.DataFrame,
-    methods: list[str] | None = None,
+    runs: list[Run], subject: Subject, measures: pd.DataFrame, methods: list[str] | None = None
 ) -> list[Shown]:
     """The images of Figure 1 with the map of each model: its attention, or else its Grad-CAM."""
     wrong = measures.loc[measures["answer"] != measures["label"], "image"]
     drawn = drawn_rows(subject.rows, set(wrong))
     pixels = subject.pixels(drawn)
     shown: list[list[ShownMap]] = [[] for _ in pixels]
-    for run, trained in zip(runs, models, strict=True):
+    for run in runs:
+        trained = load_model(run[1].path)
         wanted = _wanted(trained, methods)
-        method = next(m for m in (trained.headline, *wanted) if m in wanted)
+        if not wanted:
+            continue
+        method = trained.headline if trained.headline in wanted else wanted[0]
         found = trained.maps(pixels, method)
         answers = found.answers(trained.classes)
         for i, maps in enumerate(shown):
@@ -145,10 +134,9 @@ def show(
 
 def drawn_rows(rows: pd.DataFrame, wrong: set[str]) -> pd.DataFrame:
     """The first image of each class, then two that a model gets wrong, in the order of the draw."""
-    first = rows.drop_duplicates("label").sort_values("label", kind="stable")
-    if first["label"].eq("").all():
+    if rows["label"].eq("").all():
         return rows.iloc[:SHOWN]
-    first = first.iloc[:SHOWN]
+    first = rows.drop_duplicates("label").sort_values("target").iloc[:SHOWN]
     others = rows[rows["image"].isin(wrong) & ~rows["image"].isin(first["image"])]
     return pd.concat([first, others.iloc[:SHOWN_WRONG]], ignore_index=True)
 
@@ -179,36 +167,49 @@ class _Parts:
                 table.to_parquet(temporary, index=False)
         return pd.read_parquet(path)
 
-    def sanity(self, run: Run, trained: TrainedModel, methods: list[str]) -> pd.DataFrame:
+    def sanity(self, run: Run, trained: TrainedModel, method: str) -> pd.DataFrame:
         """Columns method, step, layers, image, correlation."""
-        path = self._path(run, "sanity", *methods)
+        path = self._path(run, f"{method}-sanity")
         if not path.exists():
+            task = self.bar.add_task(f"{run[0]['arm']}: sanity of {method}", total=None)
             rows = self.subject.rows.iloc[:SANITY_IMAGES]
-            task = self.bar.add_task(f"{run[0]['arm']}: sanity", total=None)
             images = trained.view(self.subject.pixels(rows))
-            untouched = np.ones(len(rows))
-            found = [(method, 0, "nothing", untouched) for method in methods]
-            # A second copy is randomised, for the first is still to be shown.
-            model = load_model(run[1].path).model
-            for change in changes(
-                model, random_model(run[1].path).to(images.device), images, methods
-            ):
-                found.append(change)
-                self.bar.advance(task)
+            # A second copy is randomised, for the first is asked again.
+            model, fresh = load_model(run[1].path).model, random_model(run[1].path)
+            steps = [(0, "nothing", np.ones(len(rows)))]
+            with trained.autocast():
+                for step in changes(model, fresh.to(images.device), images, method):
+                    steps.append(step)
+                    self.bar.advance(task)
             names = rows["image"].to_numpy()
             tables = [
-                pd.DataFrame(
-                    {"image": names, "method": m, "step": s, "layers": layers, "correlation": c}
-                )
-                for m, s, layers, c in found
+                pd.DataFrame({"image": names, "step": step, "layers": layers, "correlation": left})
+                for step, layers, left in steps
             ]
             with replacing(path) as temporary:
-                pd.concat(tables).to_parquet(temporary, index=False)
+                pd.concat(tables).assign(method=method).to_parquet(temporary, index=False)
         return pd.read_parquet(path)
 
-    def _path(self, run: Run, *what: str) -> Path:
-        key = digest([run[0]["folder"], *what, *self.decisive])
-        return self.folder / f"{run[1].path.name}-{what[0]}-{key}.parquet"
+    def _path(self, run: Run, what: str) -> Path:
+        key = digest([run[0]["folder"], what, *self.decisive])
+        return self.folder / f"{run[1].path.name}-{what}-{key}.parquet"
+
+
+def _tell_unread(subject: Subject, measures: pd.DataFrame, folder: Path, console: Console) -> None:
+    """List the masks that cannot be read, whether they were met now or in an earlier call."""
+    unmeasured = set(measures.loc[measures["lesion"].isna(), "image"])
+    for row in subject.rows[subject.rows["image"].isin(unmeasured)].to_dict("records"):
+        subject.mask(row)
+    path = folder / "unread_masks.txt"
+    path.unlink(missing_ok=True)
+    if subject.unread:
+        lines = (f"{image}: {why}\n" for image, why in subject.unread.items())
+        write_text(path, "".join(lines))
+        console.print(
+            f"{len(subject.unread)} masks cannot be read and count as none: see {path}.",
+            soft_wrap=True,
+            highlight=False,
+        )
 
 
 def _wanted(trained: TrainedModel, methods: list[str] | None) -> list[str]:

@@ -1,0 +1,115 @@
+"""What a map costs beside an answer, and memory over many images.
+
+Each method's time on a batch stands against the same model's forward pass, measured in turn in one
+process. Then Grad-CAM and attention are measured, with localisation, on few images and on many
+phantoms, each in a process of its own: memory must not grow with their number.
+
+    python benchmarks/explanations.py [--quick] [--json PATH]
+"""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from table import Row, median_seconds, publish
+
+from vitrial.data.prepared import prepare_data
+from vitrial.data.sources import load_dataset
+from vitrial.evaluate.predict import CentralView
+from vitrial.explanation.measure import TrainedModel, measure
+from vitrial.explanation.methods import explain, fitting_methods, frozen
+from vitrial.explanation.subject import Subject
+from vitrial.models.backbone import build_backbone
+from vitrial.protocol import Image, PhantomData, Split
+
+BACKBONES = {"resnet50": "gradcam", "deit_small_patch16_224": "attention"}
+SIDE, BATCH = 224, 8
+FEW, MANY = 100, 1000
+TOLERANCE = 1.15
+
+
+def costs(backbone: str, rounds: int, budget: float) -> list[Row]:
+    """Milliseconds an image of each method that fits, against a forward pass, in float32."""
+    torch.manual_seed(0)
+    model = build_backbone(backbone, 7, 3, SIDE).eval()
+    images = torch.randn(BATCH, 3, SIDE, SIDE)
+
+    def forward() -> None:
+        with frozen(model), torch.inference_mode():
+            model(images)
+
+    contenders = (
+        {"forward pass": forward}
+        | {
+            method: lambda method=method: explain(model, images, method)  # type: ignore[misc]
+            for method in fitting_methods(model, images[:1])
+        }
+    )
+    seconds = median_seconds(contenders, rounds, budget)
+    reference = f"{backbone}: forward pass"
+    return [
+        Row(f"{backbone}: {name}", 1000 * taken / BATCH, "ms an image", reference,
+            taken / seconds["forward pass"])
+        for name, taken in seconds.items()
+    ]  # fmt: skip
+
+
+def many(backbone: str, images: int, folder: Path) -> tuple[float, float]:
+    """Measure a map of each of so many phantoms: peak resident megabytes, and seconds."""
+    data = PhantomData(source="phantom", patients=600, size=64)
+    prepared = prepare_data(data, Split(), Image(resize=SIDE), folder)
+    rows = prepared.manifest.iloc[:images]
+    subject = Subject(rows, prepared.cache, load_dataset(data).reader, SIDE)
+    torch.manual_seed(0)
+    model = build_backbone(backbone, len(prepared.classes), 3, SIDE).eval()
+    view = CentralView(SIDE, prepared.mean, prepared.std, torch.device("cpu"))
+    method = BACKBONES[backbone]
+    trained = TrainedModel(
+        model, view, nullcontext, prepared.classes, [method], method, (SIDE // 16, SIDE // 16)
+    )
+    started = time.perf_counter()
+    measure(trained, subject, method, faithful=False)
+    taken = time.perf_counter() - started
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, taken
+
+
+def main(
+    quick: Annotated[bool, typer.Option(help="Fewer rounds and images.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the rows here.")] = None,
+) -> None:
+    """Time every method, and measure few and many images."""
+    few, most = (20, 60) if quick else (FEW, MANY)
+    rows = [
+        row
+        for backbone in BACKBONES
+        for row in costs(backbone, 3 if quick else 5, 10 if quick else 120)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for backbone, method in BACKBONES.items():
+            peaks = []
+            for images in (few, most):
+                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                    peak, taken = process.submit(many, backbone, images, Path(folder)).result()
+                peaks.append(peak)
+            name = f"{backbone}: {method} of"
+            ratio = peaks[1] / peaks[0]
+            rows += [
+                Row(f"{name} {few}", peaks[0], "MB"),
+                Row(f"{name} {most}", peaks[1], "MB", f"{name} {few}", ratio, TOLERANCE,
+                    ratio <= TOLERANCE),
+                Row(f"{name} {most}", taken, "s"),
+            ]  # fmt: skip
+    publish("Maps: time beside a forward pass, and memory over many images", rows, json)
+
+
+if __name__ == "__main__":
+    typer.run(main)
