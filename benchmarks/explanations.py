@@ -47,13 +47,10 @@ def costs(backbone: str, rounds: int, budget: float) -> list[Row]:
         with frozen(model), torch.inference_mode():
             model(images)
 
-    contenders = (
-        {"forward pass": forward}
-        | {
-            method: lambda method=method: explain(model, images, method)  # type: ignore[misc]
-            for method in fitting_methods(model, images[:1])
-        }
-    )
+    contenders = {"forward pass": forward} | {
+        method: lambda method=method: explain(model, images, method)
+        for method in fitting_methods(model, images[:1])
+    }
     seconds = median_seconds(contenders, rounds, budget)
     reference = f"{backbone}: forward pass"
     return [

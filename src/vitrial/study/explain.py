@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vitrial.atomic import replacing, write_text
 from vitrial.errors import VitrialError
 from vitrial.explanation.measure import BASELINES, TrainedModel, measure
-from vitrial.explanation.methods import METHODS
+from vitrial.explanation.methods import METHODS, note_on
 from vitrial.explanation.sanity import changes
 from vitrial.explanation.shown import Shown, ShownMap, write_shown
 from vitrial.explanation.subject import Subject
@@ -90,6 +90,8 @@ def explain_study(
         for run in runs:
             trained = load_model(run[1].path)
             wanted = _wanted(trained, methods)
+            for note in {note_on(trained.model, method) for method in wanted} - {""}:
+                console.print(f"{run[0]['arm']}: {note}", soft_wrap=True, highlight=False)
             for method in [*wanted, *BASELINES] if wanted else []:
                 table = parts.measures(run, trained, method)
                 tables.append(table.assign(**_columns(run), method=method))
