@@ -80,6 +80,16 @@ def test_pairs_are_of_the_same_images_and_deletion_turns_its_sign():
         assert row["images"] == 20
 
 
+def test_faithfulness_of_two_models_is_compared_by_what_they_gain_over_noise():
+    # The transformer is surer of everything, noise included, and its map gains nothing.
+    sure = {("vit", method): 0.7 for method in ("gradcam", "attention", "random", "centre")}
+    pairs = paired_table(measured(sure | {("cnn", "gradcam"): 0.15}), 0.02)
+    attention = pairs[pairs["method"] == "attention"].set_index("measure")["difference"]
+    assert attention["insertion"] == pytest.approx(-0.05)
+    assert attention["deletion"] == pytest.approx(0.05)
+    assert attention["energy"] == pytest.approx(0.55)
+
+
 def test_repetitions_are_averaged_before_images_are_compared():
     once, thrice = (measured({("vit", "attention"): 0.3}, repetitions=n) for n in (1, 3))
     pd.testing.assert_frame_equal(paired_table(once, 0.02), paired_table(thrice, 0.02))

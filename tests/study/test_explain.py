@@ -173,7 +173,9 @@ def test_the_command_prints_the_tables_and_writes_figure_and_report(
     command = ["explain", str(odd_study.path), "--images", "all", "--cache", str(pixel_caches)]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
-    assert "attention" in result.output
+    for word in ("integrated_gradients", "attention", "pointing", "insertion", "inconclusive"):
+        assert word in result.output, result.output
+    assert all(len(line) <= 80 for line in result.output.splitlines() if "/" not in line)
     assert (explained / "figure1.png").read_bytes().startswith(b"\x89PNG")
     assert (explained / "figure1.pdf").read_bytes().startswith(b"%PDF")
     page = (odd_study.path / "report" / "index.html").read_text(encoding="utf-8")

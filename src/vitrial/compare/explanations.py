@@ -52,7 +52,8 @@ def paired_table(measures: pd.DataFrame, margin: float) -> pd.DataFrame:
     """Transformers against CNNs of the same initialisation, on the same images.
 
     An arm whose attention was read is a transformer. Each of its methods is compared with the
-    CNN's Grad-CAM.
+    CNN's Grad-CAM. Deletion and insertion follow a model's probability, so those of two models can
+    only be compared by what each map gains over noise on its own model.
 
     Args:
         measures: See `method_table`.
@@ -79,7 +80,7 @@ def paired_table(measures: pd.DataFrame, margin: float) -> pd.DataFrame:
                 ours, theirs = (transformer.arm, method), (cnn.arm, "gradcam")
                 if ours not in tables or theirs not in tables:
                     continue
-                for name, found in _differences(tables[ours], tables[theirs]):
+                for name, found in _differences(_gains(tables, *ours), _gains(tables, *theirs)):
                     rows.append(
                         {
                             "initialisation": start,
@@ -156,6 +157,14 @@ def _by_method(measures: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFra
         for (arm, method), table in means.groupby(level=["arm", "method"], sort=False)
     ]
     return sorted(found, key=lambda item: (arms[item[0][0]], item[0][1] in BASELINES))
+
+
+def _gains(tables: dict[tuple[str, str], pd.DataFrame], arm: str, method: str) -> pd.DataFrame:
+    """An arm's measures, with deletion and insertion less those of noise on the same images."""
+    table, noise = tables[arm, method], tables.get((arm, "random"))
+    if noise is None:
+        return table.assign(**dict.fromkeys(FAITHFUL, math.nan))
+    return table.assign(**{name: table[name] - noise[name] for name in FAITHFUL})
 
 
 def _differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[tuple[str, Interval]]:

@@ -14,6 +14,8 @@ from rich.table import Table
 
 from vitrial.compare.explanations import MEASURES, method_table, paired_table, sanity_table
 
+HEADINGS = {"precision": "AP", "iou": "IoU"}
+
 
 def print_explanations(folder: Path, margin: float, console: Console) -> None:
     """Print how right and how faithful each method is, and the transformers against the CNNs.
@@ -35,35 +37,53 @@ def print_explanations(folder: Path, margin: float, console: Console) -> None:
         highlight=False,
     )
     for arm, rows in table.groupby("arm", sort=False):
-        shown = Table(escape(str(arm)), *there, box=SIMPLE_HEAD)
+        shown = _narrow(str(arm), "", *(HEADINGS.get(name, name) for name in there))
         for row in rows.to_dict("records"):
-            mark = "\n[red]fails its sanity check[/]" if (arm, row["method"]) in failed else ""
+            mark = "\n[red]fails sanity[/]" if (arm, row["method"]) in failed else ""
             shown.add_row(row["method"] + mark, *(_with_interval(row, name) for name in there))
         console.print(shown)
     pairs = paired_table(measures, margin)
     if pairs.empty:
         return
     console.print(
-        f"Transformer less the CNN's Grad-CAM on the same images; + favours the transformer. "
+        "Transformer less the CNN's Grad-CAM on the same images; + favours the transformer. "
+        "Deletion and insertion: what each gains over a random map on its own model. "
         f"Margin {margin:g}.",
         highlight=False,
     )
-    for keys, rows in pairs.groupby(["initialisation", "transformer", "cnn"], sort=False):
+    for keys, found in pairs.groupby(["initialisation", "transformer", "cnn"], sort=False):
         start, transformer, cnn = keys
-        there = list(dict.fromkeys(rows["measure"]))
-        compared = Table(escape(f"{transformer}\nagainst {cnn}\n{start}"), *there, box=SIMPLE_HEAD)
-        for method, found in rows.groupby("method", sort=False):
-            of = found.set_index("measure").to_dict("index")
-            compared.add_row(str(method), *(_difference(of[name]) for name in there))
+        methods = list(dict.fromkeys(found["method"]))
+        compared = _narrow(f"{transformer} against {cnn}, {start}", "", *methods)
+        for measure, rows in found.groupby("measure", sort=False):
+            of = rows.set_index("method").to_dict("index")
+            compared.add_row(str(measure), *(_difference(of[name]) for name in methods))
         console.print(compared)
+
+
+def _narrow(title: str, *headings: str) -> Table:
+    """A table that fits 80 columns."""
+    return Table(
+        *headings,
+        title=escape(title),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
 
 
 def _with_interval(row: dict[Any, Any], name: str) -> str:
     if math.isnan(row[name]):
         return "-"
-    return f"{row[name]:.3f}\n[dim]{row[f'{name}_low']:.2f}-{row[f'{name}_high']:.2f}[/]"
+    return f"{row[name]:.3f}\n[dim]{_short(row[f'{name}_low'])}-{_short(row[f'{name}_high'])}[/]"
 
 
 def _difference(found: dict[Any, Any]) -> str:
-    interval = f"[dim]{found['low']:+.2f} {found['high']:+.2f}[/]"
+    interval = f"[dim]{found['low']:+.3f} {found['high']:+.3f}[/]"
     return f"{found['difference']:+.3f}\n{interval}\n{found['verdict']}"
+
+
+def _short(value: float) -> str:
+    """Such as .05 and 1.0, to fit a narrow column."""
+    return "1.0" if value > 0.995 else f"{value:.2f}".removeprefix("0")
