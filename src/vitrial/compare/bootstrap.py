@@ -44,7 +44,7 @@ def grouped_mean(
         values: (n,) a finite number for each image.
         groups: (n,) the group of each.
         seed: Of the draws; the order of the images is irrelevant.
-        resamples: How many draws; a multiple of 500.
+        resamples: How many draws, rounded up to 500s.
         level: Of the interval, in (0, 1).
 
     Raises:
@@ -60,7 +60,7 @@ def grouped_mean(
     mean, k = float(sums.sum() / counts.sum()), len(names)
     if k < 2:
         return Interval(mean, math.nan, math.nan, len(values), k)
-    blocks = (_draws(k, seed, number) for number in range(resamples // BLOCK))
+    blocks = (_draws(k, seed, number) for number in range(-(-resamples // BLOCK)))
     means = np.concatenate([(times @ sums) / (times @ counts) for times in blocks])
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(mean, float(low), float(high), len(values), k)

@@ -8,6 +8,10 @@ import numpy as np
 from scipy.signal import fftconvolve
 from scipy.stats import entropy as shannon
 
+FLAT = 1e-6
+"""A map that varies by less than this share of its largest value is constant but for float32's
+rounding."""
+
 
 def entropy(heat: np.ndarray) -> float:
     """Shannon's entropy of a map as a distribution over pixels, as a share of the largest.
@@ -28,7 +32,7 @@ def detail(heat: np.ndarray) -> float:
     """Width at half height of a map's autocorrelation, averaged over directions, in pixels.
 
     It is about the size of the smallest thing that the map can show. A Gaussian blob of standard
-    deviation s gives at most 2 sqrt(2 ln 2) sqrt(2) s, the width of its correlation with itself.
+    deviation s gives about 2 sqrt(2 ln 2) sqrt(2) s, the width of its correlation with itself.
 
     Args:
         heat: float (height, width).
@@ -36,14 +40,17 @@ def detail(heat: np.ndarray) -> float:
     Returns:
         At most twice the larger side; the larger side for a constant map, which shows nothing.
     """
-    centred = heat.astype(np.float64) - heat.mean()
-    if np.allclose(centred, 0, atol=1e-12 * max(1.0, float(np.abs(heat).max()))):
+    values = heat.astype(np.float64)
+    centred = values - values.mean()
+    if np.abs(centred).max() <= FLAT * np.abs(values).max():
         return float(max(heat.shape))
     correlation = fftconvolve(centred, centred[::-1, ::-1])
     y, x = (np.arange(n) - n // 2 for n in correlation.shape)
-    radius = np.round(np.hypot(y[:, None], x[None])).astype(int).ravel()
-    profile = np.bincount(radius, correlation.ravel()) / np.bincount(radius)
-    profile /= correlation.max()
+    distance = np.hypot(y[:, None], x[None]).ravel()
+    ring = np.round(distance).astype(int)
+    # A ring's pixels are not at its number from the middle, the first's at 1.2 on average.
+    radius = np.bincount(ring, distance) / np.bincount(ring)
+    profile = np.bincount(ring, correlation.ravel()) / np.bincount(ring) / correlation.max()
     first = int(np.argmax(profile < 0.5))
-    before, after = profile[first - 1], profile[first]
-    return float(2 * (first - 1 + (before - 0.5) / (before - after)))
+    crossing = profile[[first, first - 1]], radius[[first, first - 1]]
+    return float(2 * np.interp(0.5, *crossing))

@@ -94,6 +94,7 @@ def explain_study(
                 console.print(f"{run[0]['arm']}: {note}", soft_wrap=True, highlight=False)
             for method in [*wanted, *BASELINES] if wanted else []:
                 table = parts.measures(run, trained, method)
+                console.print(f"done    {run[0]['arm']}: {method}", soft_wrap=True, highlight=False)
                 tables.append(table.assign(**_columns(run), method=method))
             checks += [parts.sanity(run, trained, m).assign(**_columns(run)) for m in wanted]
     if not tables:
