@@ -22,7 +22,8 @@ from table import Row, publish
 from vitrial.data.prepared import prepare_data
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Augment, Data, Ham10000Data, Image, PhantomData, Recipe, Split
-from vitrial.train.fit import Training, fit, launch
+from vitrial.train.fit import Training, fit
+from vitrial.train.launch import launch
 
 SIDES = (128, 512)
 AUGMENT, RECIPE = Augment(crop=64), Recipe(batch_size=32, epochs=1)

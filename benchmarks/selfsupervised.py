@@ -27,7 +27,7 @@ from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Arm, Augment, Dino, Image, LocalViews, PhantomData, Split, View
 from vitrial.seeds import generator_of
 from vitrial.study.selfsupervise import build_siamese
-from vitrial.train.fit import launch
+from vitrial.train.launch import launch
 from vitrial.train.optimizer import build_optimizer
 from vitrial.train.selfsupervised.multicrop import multicrop
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain_step

@@ -24,11 +24,11 @@ from vitrial.protocol import Augment, Image, PhantomData, Recipe, Split
 from vitrial.seeds import generator_of
 from vitrial.train.fit import (
     Training,
-    launch,
     train_epoch,
     train_step,
     training_views,
 )
+from vitrial.train.launch import launch
 from vitrial.train.optimizer import build_optimizer
 
 BACKBONES = ("resnet50", "deit_small_patch16_224")

@@ -17,9 +17,9 @@ from vitrial.train.fit import (
     _class_weights,
     _validate,
     fit,
-    launch,
     train_step,
 )
+from vitrial.train.launch import launch
 
 AUGMENT = Augment(crop=32)
 

@@ -33,7 +33,7 @@ class Recipe(Section):
         clip_norm: Largest norm of the gradient, null for no clipping.
         warmup_steps: Optimizer steps over which the rate grows linearly to `base_lr`.
         epochs: Training ends here at the latest.
-        precision: `bf16` autocast or `fp32`.
+        precision: `bf16` autocast, on a device that has instructions for it, or `fp32`.
         compile: Use torch.compile.
         class_weights: `balanced` weighs the loss by inverse class frequency.
         sampling: `balanced` draws every class equally often.

@@ -66,7 +66,7 @@ class SelfSupervision(Section):
         grayscale: Probability that a view loses its colours.
         sigma: Range of the blur's standard deviation in pixels.
         knn_every: Epochs between looks at the validation images' nearest neighbours.
-        precision: `bf16` autocast or `fp32`.
+        precision: `bf16` autocast, on a device that has instructions for it, or `fp32`.
     """
 
     epochs: int = Field(100, ge=1)

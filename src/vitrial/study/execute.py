@@ -22,6 +22,7 @@ from vitrial.study.run import run_stage
 from vitrial.study.store import RunFolder
 from vitrial.study.study import EXAMINATION, Study
 from vitrial.train.checkpoint import History
+from vitrial.train.launch import computes_bf16
 
 
 def run(
@@ -60,6 +61,12 @@ def run(
         console.print(
             f"Problems with the data: {left_out}. What they concern is left out; they "
             f"are listed in {root / 'problems.csv'}.",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if not computes_bf16() and any(stage.recipe.precision == "bf16" for stage in stages):
+        console.print(
+            "This machine has no bf16 instructions: what asks for them is computed in float32.",
             soft_wrap=True,
             highlight=False,
         )

@@ -22,7 +22,7 @@ from vitrial.study.run import machine
 from vitrial.study.selfsupervise import build_siamese, summary
 from vitrial.study.store import RunFolder
 from vitrial.train.checkpoint import WEIGHTS, History
-from vitrial.train.fit import launch
+from vitrial.train.launch import launch
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain
 
 

@@ -24,7 +24,8 @@ from vitrial.study.plan import Stage
 from vitrial.study.selfsupervise import selfsupervise
 from vitrial.study.store import RunFolder
 from vitrial.train.checkpoint import WEIGHTS, History
-from vitrial.train.fit import Training, fit, launch
+from vitrial.train.fit import Training, fit
+from vitrial.train.launch import launch
 
 OnEpoch = Callable[[History], None]
 
@@ -134,6 +135,7 @@ def machine(fabric: Fabric) -> dict[str, Any]:
     cuda = fabric.device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "precision": fabric.strategy.precision.precision,
         "threads": torch.get_num_threads(),
         "cpu": platform.processor() or platform.machine(),
     }

@@ -19,7 +19,7 @@ from vitrial.protocol import Arm
 from vitrial.seeds import seed_of
 from vitrial.study.store import RunFolder
 from vitrial.train.checkpoint import WEIGHTS
-from vitrial.train.fit import launch
+from vitrial.train.launch import launch
 
 HEADLINE = ("attention", "gradcam")
 """The methods that Figure 1 shows: the first that fits."""

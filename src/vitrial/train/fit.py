@@ -6,21 +6,18 @@ validation endpoint saturates, and the weights of the best validation score.
 
 from __future__ import annotations
 
-import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.utils import deterministic
 from torchvision.transforms.v2.functional import normalize
 
 from vitrial.data.augment import augment_batch, draw_views
@@ -69,16 +66,6 @@ class Training:
     workers: int = 0
 
 
-def launch(precision: Literal["bf16", "fp32"]) -> Fabric:
-    """The device (a GPU if there is one) at a precision, set to repeat its bits."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # asked for by cuBLAS
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # slow, for debugging
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets every launch
-    plugin: Any = {"bf16": "bf16-mixed", "fp32": "32-true"}[precision]
-    return Fabric(accelerator="auto", devices=1, precision=plugin)
-
-
 def fit(
     model: nn.Module,
     training: Training,
@@ -95,7 +82,7 @@ def fit(
         model: timm's model, initialised.
         training: What to train on and how.
         folder: Where checkpoints lie.
-        fabric: Of `launch`.
+        fabric: Of `vitrial.train.launch.launch`.
         on_epoch: Called after each epoch with the metrics of all epochs so far.
 
     Returns:

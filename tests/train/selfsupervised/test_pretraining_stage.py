@@ -12,7 +12,7 @@ from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Arm, Augment, Byol, Dino, Image, PhantomData, Split
 from vitrial.study.selfsupervise import build_siamese, neighbours_on_validation
 from vitrial.train.checkpoint import WEIGHTS
-from vitrial.train.fit import launch
+from vitrial.train.launch import launch
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain, pretrain_step
 
 SMALL = {"epochs": 3, "batch_size": 16, "warmup_epochs": 1, "base_lr": 4e-3, "knn_every": 2}
