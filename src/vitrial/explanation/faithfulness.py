@@ -46,9 +46,11 @@ def deletion_insertion(
     def probability(pictures: Tensor) -> np.ndarray:
         with torch.inference_mode(), autocast():
             logits = model(pictures)
-        return np.asarray(logits.float().softmax(dim=1).gather(1, classes)[:, 0].cpu())
+        shares = logits.float().softmax(dim=1).expand(len(classes), -1)
+        return np.asarray(shares.gather(1, classes)[:, 0].cpu())
 
-    whole, blank, blurred = images, torch.zeros_like(images), blur(images)
+    whole, blurred = images, blur(images)
+    blank = torch.zeros_like(images[:1])  # the same for every image
     deleted, inserted = [probability(whole)], [probability(blurred)]
     for step in range(1, steps):
         taken = rank < round(pixels * step / steps)
