@@ -9,14 +9,16 @@ from PIL import Image
 from rich.console import Console
 
 import vitrial
-from vitrial.compare.bootstrap import grouped_mean
-from vitrial.compare.explanations import LOCATED, against_baselines
+from vitrial.compare.explanations import BASELINES, LOCATED, against_baselines, method_table
 from vitrial.data.sources import load_dataset
+from vitrial.explanation.measure import measure
 from vitrial.protocol import PhantomData
 from vitrial.study.images import drawn_images
 
-SIDE, MARK, CORNER = 96, 24, 32
-"""Sides in pixels: of an image, of the mark, and of the corner that a coarse map smears it over."""
+SIDE, MARK = 96, 24
+REPETITIONS = 3
+"""Even a model that is never wrong may spread its attention: what holds on average is asked for."""
+QUIET = Console(quiet=True)
 PROTOCOL = f"""
 name: mark
 data: {{source: csv, root: data, table: table.csv, group: patient, mask: mask}}
@@ -27,17 +29,15 @@ arms:
   - backbone: [resnet10t, vit_tiny_patch16_224]
 recipe:
   {{optimizer: adamw, base_lr: 5.0e-4, weight_decay: 0.02, batch_size: 16, warmup_steps: 10,
-   epochs: 10}}
+   epochs: 6}}
 endpoint: balanced_accuracy
-repetitions: 1
 """
 
 
-def trained_on(root, cache, *, informative, anywhere=False):
-    """A study of nevi and melanomas, some with a blue mark, whose mask is that of the mark.
+def trained_on(root, cache, *, informative, repetitions):
+    """A study of nevi and melanomas, some with a blue mark in a corner, whose mask is the mark's.
 
-    The mark is on melanomas if it is `informative`, else on half of the images of either class; it
-    is in a corner, or `anywhere`.
+    The mark is on melanomas if it is `informative`, else on half of the images of either class.
     """
     phantoms = PhantomData(source="phantom", patients=200, size=SIDE, classes=["nevus", "melanoma"])
     data, random = load_dataset(phantoms), np.random.default_rng(0)
@@ -45,7 +45,7 @@ def trained_on(root, cache, *, informative, anywhere=False):
     rows = []
     for i, row in enumerate(data.manifest.to_dict("records")):
         pixels = np.array(Image.open(io.BytesIO(data.reader.read(row["image"]))))
-        y, x = random.integers(0, SIDE - MARK + 1, 2) if anywhere else (0, 0)
+        y, x = random.choice([0, SIDE - MARK], 2)
         mask, name = np.zeros((SIDE, SIDE), dtype=np.uint8), ""
         if row["label"] == "melanoma" if informative else random.random() < 0.5:
             pixels[y : y + MARK, x : x + MARK] = (30, 60, 220)
@@ -56,24 +56,38 @@ def trained_on(root, cache, *, informative, anywhere=False):
         rows.append((f"{i}.png", row["label"], row["group"], name))
     table = pd.DataFrame(rows, columns=["image", "label", "patient", "mask"])
     table.to_csv(root / "data" / "table.csv", index=False)
-    (root / "mark.yaml").write_text(PROTOCOL)
+    (root / "mark.yaml").write_text(f"{PROTOCOL}repetitions: {repetitions}\n")
     protocol = vitrial.load_protocol(root / "mark.yaml")
-    return vitrial.run(protocol, root / "study", cache=cache, console=Console(quiet=True))
+    return vitrial.run(protocol, root / "study", cache=cache, console=QUIET)
+
+
+def measured(study, cache):
+    """What is measured of every method and baseline in every run, on all test images."""
+    subject = drawn_images(study, None, None, cache)
+    tables = []
+    for run, folder in study.runs():
+        trained = vitrial.load_model(folder.path)
+        names = {name: run[name] for name in ("arm", "repetition")}
+        tables += [
+            measure(trained, subject, method, faithful=False).assign(method=method, **names)
+            for method in (*trained.methods, *BASELINES)
+        ]
+    return pd.concat(tables)
+
+
+@pytest.fixture(scope="module")
+def misled(tmp_path_factory, pixel_caches):
+    """Measures of models that the mark misleads."""
+    root = tmp_path_factory.mktemp("misled")
+    study = trained_on(root, pixel_caches, informative=True, repetitions=REPETITIONS)
+    assert (study.table()["median"] > 0.9).all(), "the mark gives the class away"
+    return measured(study, pixel_caches)
 
 
 @pytest.mark.slow
-def test_maps_of_models_that_solve_the_task_beat_noise_and_a_blob_on_every_measure(
-    tmp_path, pixel_caches
-):
-    quiet = Console(quiet=True)
-    study = trained_on(tmp_path, pixel_caches, informative=True, anywhere=True)
-    assert (study.table()["median"] > 0.9).all(), "the mark gives the class away"
-    methods = ["gradcam", "attention"]
-    folder = vitrial.explain_study(
-        study, None, methods=methods, faithful=False, cache=pixel_caches, console=quiet
-    )
-    beaten = against_baselines(pd.read_parquet(folder / "measures.parquet"))
+def test_maps_of_models_that_solve_the_task_beat_noise_and_a_blob_on_every_measure(misled):
     shown = {"resnet10t / random": "gradcam", "vit_tiny_patch16_224 / random": "attention"}
+    beaten = against_baselines(misled)
     located = beaten[
         beaten["measure"].isin(LOCATED) & (beaten["method"] == beaten["arm"].map(shown))
     ]
@@ -82,30 +96,15 @@ def test_maps_of_models_that_solve_the_task_beat_noise_and_a_blob_on_every_measu
     assert lost.empty, lost.to_string()
 
 
-def corner_shares(run, pixels, method):
-    """Share of each map's sum in the corner, which is 1/9 of the image."""
-    trained = vitrial.load_model(run.path)
-    images, melanoma = trained.view(pixels), trained.classes.index("melanoma")
-    heat = vitrial.explain(trained.model, images, method, melanoma).upsampled(SIDE, SIDE)
-    total, corner = (part.sum(axis=(1, 2)) for part in (heat, heat[:, :CORNER, :CORNER]))
-    return np.divide(corner, total, out=np.full(len(heat), 1 / 9), where=total > 0)
-
-
 @pytest.mark.slow
-def test_every_method_sees_a_planted_shortcut(tmp_path, pixel_caches):
-    honest = trained_on(tmp_path / "honest", pixel_caches, informative=False)
-    misled = trained_on(tmp_path / "misled", pixel_caches, informative=True)
-    assert (misled.table()["median"] > 0.9).all(), "the mark gives the class away"
-    subject = drawn_images(misled, None, None, pixel_caches)
-    marked = subject.rows.query("label == 'melanoma'")
-    pixels = subject.pixels(marked)
-    tried = 0
-    for (_, before), (run, after) in zip(honest.runs(), misled.runs(), strict=True):
-        for method in vitrial.load_model(after.path).methods:
-            first, second = (corner_shares(r, pixels, method) for r in (before, after))
-            moved = grouped_mean(second - first, marked["group"].to_numpy(), seed=0)
-            what = f"{method} of {run['backbone']}: {first.mean():.3f} -> {second.mean():.3f}"
-            assert moved.low > 0, f"{what}, {moved}"
-            assert second.mean() > 1 / 9, what
-            tried += 1
-    assert tried == 9
+def test_every_method_sees_a_planted_shortcut(misled, tmp_path, pixel_caches):
+    study = trained_on(tmp_path, pixel_caches, informative=False, repetitions=1)
+    honest, misled = (
+        method_table(table).set_index(["arm", "method"]).drop(list(BASELINES), level="method")
+        for table in (measured(study, pixel_caches), misled)
+    )
+    assert len(misled) == 9
+    columns = {"honest": honest["energy"], "misled": misled["energy"], "low": misled["energy_low"]}
+    moved = pd.DataFrame(columns)
+    unmoved = moved[moved["low"] <= moved["honest"].clip(lower=MARK**2 / SIDE**2)]
+    assert unmoved.empty, unmoved.to_string()

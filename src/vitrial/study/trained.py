@@ -46,7 +46,7 @@ def load_model(folder: Path | str) -> TrainedModel:
     model = _build(run)
     model.load_state_dict(load_file(folder / WEIGHTS))
     # As in training: the layout that convolutions are fastest in.
-    model = model.to(fabric.device, memory_format=torch.channels_last).eval()
+    model = model.to(memory_format=torch.channels_last).to(fabric.device).eval()
     blank = torch.zeros(1, run["crop"], run["crop"], run["channels"], dtype=torch.uint8)
     fitting = fitting_methods(model, view(blank))
     headline = next((method for method in HEADLINE if method in fitting), fitting[0])
