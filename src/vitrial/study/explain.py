@@ -184,6 +184,7 @@ class _Parts:
                 for step in changes(model, fresh.to(images.device), images, method):
                     steps.append(step)
                     self.bar.advance(task)
+            self.bar.update(task, total=len(steps) - 1)  # known only now; stops its clock
             names = rows["image"].to_numpy()
             tables = [
                 pd.DataFrame({"image": names, "step": step, "layers": layers, "correlation": left})
