@@ -27,7 +27,7 @@ from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Arm, Augment, Dino, Image, LocalViews, PhantomData, Split, View
 from vitrial.seeds import generator_of
 from vitrial.study.selfsupervise import build_siamese
-from vitrial.train.launch import launch
+from vitrial.train.launch import computes_bf16, launch
 from vitrial.train.optimizer import build_optimizer
 from vitrial.train.selfsupervised.multicrop import multicrop
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain_step
@@ -141,7 +141,8 @@ def main(
         data = prepare_data(phantoms, Split(), Image(resize=256), Path(cache))
         rows = measure(data, backbone, steps, rounds)
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    publish(f"DINO, {backbone}, batches of {BATCH}, 2 x 224 + 6 x 96 pixels, bf16, {where}, "
+    precision = "bf16" if computes_bf16() else "fp32"
+    publish(f"DINO, {backbone}, batches of {BATCH}, 2 x 224 + 6 x 96 pixels, {precision}, {where}, "
             f"{torch.get_num_threads()} threads", rows, json)  # fmt: skip
 
 

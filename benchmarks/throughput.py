@@ -2,8 +2,9 @@
 
 End to end is an epoch of `vitrial.train.fit.train_epoch`: pixel cache, augmentation,
 normalisation, forward, backward, clipping, optimizer step. The ceiling is the same steps on one
-fixed batch that is augmented already. Both are bf16 autocast and channels_last, and take turns; so
-does the ceiling in fp32 and PyTorch's default memory format, which no input pipeline can beat.
+fixed batch that is augmented already. Both are channels_last and bf16 (float32 where the device has
+no instructions for it), and take turns; so does the ceiling in fp32 and PyTorch's default memory
+format, which no input pipeline can beat.
 
     python benchmarks/throughput.py [--quick] [--json PATH]
 """
@@ -28,7 +29,7 @@ from vitrial.train.fit import (
     train_step,
     training_views,
 )
-from vitrial.train.launch import launch
+from vitrial.train.launch import computes_bf16, launch
 from vitrial.train.optimizer import build_optimizer
 
 BACKBONES = ("resnet50", "deit_small_patch16_224")
@@ -103,7 +104,8 @@ def main(
         data = first_training_images(data, batch * steps)
         rows = [row for name in BACKBONES for row in measure(name, data, batch, rounds)]
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    publish(f"Training, batch {batch} at 224 pixels, bf16, {where}, "
+    precision = "bf16" if computes_bf16() else "fp32"
+    publish(f"Training, batch {batch} at 224 pixels, {precision}, {where}, "
             f"{torch.get_num_threads()} threads", rows, json)  # fmt: skip
 
 

@@ -15,8 +15,8 @@ def launch(precision: Literal["bf16", "fp32"]) -> Fabric:
     """The device (a GPU if there is one) at a precision, set to repeat its bits.
 
     Args:
-        precision: Of the recipe. A device without bf16 instructions computes in float32 instead:
-            it would have to emulate them, at a tenth of float32's speed or less.
+        precision: Of the recipe. A device without bf16 instructions computes in float32 instead,
+            which is faster than to emulate them.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # asked for by cuBLAS
     torch.use_deterministic_algorithms(True, warn_only=True)
