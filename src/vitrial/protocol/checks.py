@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from vitrial.protocol import Arm, Data, Protocol, Recipe
 
 
+RESERVED = ("data", "unlabelled")
+"""No source may be called so: the data set and the images without labels are known by these names,
+and another's fingerprint in their place would let stale weights be used again."""
+
+
 class Clash(NamedTuple):
     """A combination that cannot work.
 
@@ -57,8 +62,11 @@ def _data_clashes(data: Data, at: Location) -> Iterator[Clash]:
 
 def _source_clashes(protocol: Protocol) -> Iterator[Clash]:
     for name, data in protocol.sources.items():
-        if name == "data" or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            sentence = f"'{name}' cannot name a source: use letters, digits, . _ - and not `data`"
+        if name in RESERVED:
+            sentence = f"'{name}' is reserved and cannot name a source: choose another name"
+            yield Clash(sentence, (("sources", name),))
+        elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            sentence = f"'{name}' cannot name a source: use letters, digits, . _ - only"
             yield Clash(sentence, (("sources", name),))
         yield from _data_clashes(data, ("sources", name))
 

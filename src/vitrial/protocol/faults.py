@@ -25,6 +25,7 @@ STAND_INS: Tree = {
     "data": {"source": "phantom"},
     "root": ".",
     "table": "x",
+    "repo": "owner/name",
     "arms": [{"backbone": "resnet18"}],
     "backbone": "resnet18",
     "endpoint": "accuracy",
@@ -86,12 +87,15 @@ def find_faults(tree: Tree, folder: Path) -> list[Finding]:
             if error["type"] == "extra_forbidden"
             for key in _similar_key(error)
         }
+        before = copy.deepcopy(tree)
         for location, error in found:
             mended.add(_mend(tree, location, error))
             # `roto: data` is one fault, not an unknown key and a missing root.
             if not (error["type"] == "missing" and location in misspelt):
                 findings.append((location, _sentence(error)))
         mended |= misspelt
+        if tree == before:  # nothing stands in for it: what else is wrong, the next check will say
+            break
     return findings
 
 
