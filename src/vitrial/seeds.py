@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def seed_of(*names: object) -> int:
@@ -17,6 +20,8 @@ def seed_of(*names: object) -> int:
 
 def generator_of(*names: object) -> torch.Generator:
     """A CPU generator seeded by names."""
+    import torch  # here alone: the examination of a data set draws names and needs no torch
+
     return torch.Generator().manual_seed(seed_of(*names))
 
 

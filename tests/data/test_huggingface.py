@@ -107,6 +107,13 @@ def test_a_table_of_metadata(tmp_path):
     assert dataset.reader.read("train/00003") == png(3)
 
 
+def test_images_made_from_pixels_are_no_files(tmp_path):
+    assert not load(parquet(tmp_path / "made")).has_files
+    stored = [{"bytes": png(i), "path": f"{i}.png"} for i in range(8)]
+    assert load(parquet(tmp_path / "stored", image=stored)).has_files
+    assert load(image_folder(tmp_path / "folder")).has_files
+
+
 def test_parquet_keeps_the_encoded_bytes(tmp_path):
     scan = [{"bytes": b"any bytes", "path": "1.jpg"}, *({"bytes": png(i)} for i in range(7))]
     scan = [{"path": None, **image} for image in scan]

@@ -132,39 +132,48 @@ def examine(dataset: Dataset, image: Image, cache_root: Path | None = None) -> E
         (cache, _), problems = prepare(dataset, image, cache_root), error.problems
         images = images.assign(used=False)
     problems = problems + _disagreements(listed)
-    return _examine(dataset.name, dataset.classes, images, cache, problems)
+    return _examine(dataset.name, dataset.classes, images, cache, problems, dataset.has_files)
 
 
 def examine_prepared(data: Prepared, folder: Path) -> Examination:
     """Examine the images that a study uses, and keep the result in a folder for the next time."""
     columns = ["image", "label", "group", "split"]
     images = data.manifest[columns].assign(used=True)
-    fingerprint = _fingerprint(images, data.cache, data.problems)
+    fingerprint = _fingerprint(images, data.cache, data.problems, data.has_files)
     if (found := read_examination(folder)) and found.fingerprint == fingerprint:
         return found
-    examination = _examine(data.name, data.classes, images, data.cache, data.problems)
+    examination = _examine(
+        data.name, data.classes, images, data.cache, data.problems, data.has_files
+    )
     examination.write(folder)
     return examination
 
 
 def _examine(
-    name: str, classes: list[str], listed: pd.DataFrame, cache: PixelCache, problems: list[Problem]
+    name: str,
+    classes: list[str],
+    listed: pd.DataFrame,
+    cache: PixelCache,
+    problems: list[Problem],
+    has_files: bool,
 ) -> Examination:
-    measured = measure(cache)
+    measured = measure(cache, has_files)
     images = listed.merge(measured.astype({"row": "Int64"}), on="image", how="left")
     decoded = images[images["row"].notna()]
     shortcuts = find_shortcuts(images[images["used"]])
     notes = [*_flat(decoded), *_far_sizes(decoded)]
     notes += [shortcut.problem(name) for shortcut in shortcuts if shortcut.suspicious]
-    fingerprint = _fingerprint(listed, cache, problems)
+    fingerprint = _fingerprint(listed, cache, problems, has_files)
     return Examination(
         name, classes, images, problems + notes, shortcuts, cache.path.resolve(), fingerprint
     )
 
 
-def _fingerprint(listed: pd.DataFrame, cache: PixelCache, problems: list[Problem]) -> str:
-    content = [cache.key, listed.astype(str).to_numpy().tolist(), [asdict(p) for p in problems]]
-    return digest(content)
+def _fingerprint(
+    listed: pd.DataFrame, cache: PixelCache, problems: list[Problem], has_files: bool
+) -> str:
+    rows = listed.astype(str).to_numpy().tolist()
+    return digest([cache.key, rows, [asdict(p) for p in problems], has_files])
 
 
 def _disagreements(manifest: pd.DataFrame) -> list[Problem]:

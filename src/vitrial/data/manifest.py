@@ -48,6 +48,8 @@ class Dataset:
         classes: Class names; a class's index is its place here.
         reader: Reads images and masks.
         problems: Rows that cannot be used; they are not in the manifest.
+        has_files: Whether the images are files of the user's. Where the reader makes them up from
+            arrays, a drawing or a table's cells, their length and suffix say nothing of the data.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Dataset:
     classes: list[str]
     reader: Reader
     problems: list[Problem] = field(default_factory=list)
+    has_files: bool = True
 
 
 def in_order(labels: Iterable[str]) -> list[str]:

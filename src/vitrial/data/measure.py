@@ -24,22 +24,29 @@ SIDES = {
 BITS = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}
 
 
-def measure(cache: PixelCache) -> pd.DataFrame:
+def measure(cache: PixelCache, has_files: bool = True) -> pd.DataFrame:
     """Measure every image of a cache; memory does not grow with their number but by the table's.
 
+    Args:
+        cache: The images.
+        has_files: Whether they are files of the user's.
+
     Returns:
-        A row an image, in the cache's order. Of the file: `image`, `sha256`, `bytes`, `suffix`,
-        `width`, `height`, `aspect` (width / height), `mode` and `bits` a channel. Of the cached
+        A row per image, in the cache's order: `image`, `sha256`, `width`, `height`, `aspect`
+        (width / height) and `bits` a channel. Of files, `bytes`, `mode` and `suffix`. Of the cached
         pixels, in 0 to 255: `spread` (standard deviation of all), `mean_0` and `std_0` for each
         channel, and for each side `border_top_mean_0` for each channel and `border_top_std`.
     """
     index = cache.index
     table = index.assign(
         row=np.arange(len(index)),
-        suffix=index["image"].map(suffix_of),
         aspect=index["width"] / index["height"],
         bits=index["mode"].map(_bits).astype(np.int64),
     )
+    if has_files:
+        table["suffix"] = index["image"].map(suffix_of)
+    else:
+        table = table.drop(columns=["bytes", "mode"])
     console = Console(stderr=True)
     chunks = np.array_split(np.arange(len(index)), len(index) // CHUNK + 1)
     shown = track(chunks, "Measuring", console=console, disable=not console.is_terminal)

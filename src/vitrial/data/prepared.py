@@ -31,6 +31,7 @@ class Prepared:
         std: Likewise.
         problems: What was left out, and notes on what was used.
         further: Images without labels, for self-supervision.
+        has_files: Whether the images are files of the user's: see `Dataset`.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Prepared:
     std: tuple[float, ...]
     problems: list[Problem]
     further: list[Part] = field(default_factory=list)
+    has_files: bool = True
 
     def rows_of(self, split: str) -> pd.DataFrame:
         """The manifest of one split; of `train`, the images whose labels are used."""
@@ -101,7 +103,16 @@ def prepare_data(
     labelled = draw_groups(training, round(split.labelled * len(training)))
     manifest["labelled"] = (manifest["split"] != "train") | manifest["row"].isin(labelled["row"])
     mean, std = pixel_statistics(cache, training["row"].to_numpy())
-    return Prepared(dataset.name, manifest, dataset.classes, cache, mean, std, problems)
+    return Prepared(
+        dataset.name,
+        manifest,
+        dataset.classes,
+        cache,
+        mean,
+        std,
+        problems,
+        has_files=dataset.has_files,
+    )
 
 
 def pixel_statistics(

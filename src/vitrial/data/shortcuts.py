@@ -98,7 +98,8 @@ def find_shortcuts(images: pd.DataFrame) -> list[Shortcut]:
             images that can be used.
 
     Returns:
-        One for each of `FAMILIES`; none where fewer than 2 classes have 2 groups.
+        One for each of `FAMILIES` that was measured; none where fewer than 2 classes have 2
+        groups.
     """
     images = draw_groups(images.sort_values("image", ignore_index=True), MOST_IMAGES)
     groups = images.groupby("label")["group"].nunique()
@@ -113,6 +114,8 @@ def find_shortcuts(images: pd.DataFrame) -> list[Shortcut]:
     found = []
     for family in FAMILIES:
         features = _features(images, family)
+        if not features.size:  # images that are no files have no metadata of files
+            continue
         if (features == features[0]).all():
             score = lower = chance
         else:
@@ -151,13 +154,13 @@ def balanced_accuracy_bound(
 
 
 def _features(images: pd.DataFrame, family: Family) -> np.ndarray:
-    """A family's columns as numbers (n, features); kinds of files are numbered."""
+    """A family's columns as numbers (n, features), perhaps none; kinds of files are numbered."""
     columns = [images[name] for name in images if str(name).startswith(family.columns)]
     numbers = [
         column if pd.api.types.is_numeric_dtype(column) else pd.factorize(column, sort=True)[0]
         for column in columns
     ]
-    return np.column_stack(numbers).astype(np.float32)
+    return np.column_stack([np.empty((len(images), 0)), *numbers]).astype(np.float32)
 
 
 def _predict(

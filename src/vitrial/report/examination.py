@@ -102,7 +102,6 @@ def facts(examination: Examination) -> list[tuple[str, str]]:
     members = images["group"].value_counts()
     several = members[members > 1]
     size = images["width"].map("{:.0f}".format) + " x " + images["height"].map("{:.0f}".format)
-    kilobytes = images["bytes"] / 1000
     return [
         (
             "groups",
@@ -111,9 +110,18 @@ def facts(examination: Examination) -> list[tuple[str, str]]:
         ),
         ("size in pixels", _commonest(size)),
         ("width / height", f"{images['aspect'].min():.3g} to {images['aspect'].max():.3g}"),
-        ("colour mode", _commonest(images["mode"])),
-        ("bits a channel", _commonest(images["bits"].map("{:.0f}".format))),
-        ("kind of file", _commonest(images["suffix"].replace("", "no suffix"))),
+        ("bits per channel", _commonest(images["bits"].map("{:.0f}".format))),
+        *(_file_facts(images) if "bytes" in images else []),
+    ]
+
+
+def _file_facts(images: pd.DataFrame) -> list[tuple[str, str]]:
+    """What the user's own files are, in words."""
+    kilobytes, suffix = images["bytes"] / 1000, images["suffix"]
+    kinds = [("kind of file", _commonest(suffix.replace("", "no suffix")))] if any(suffix) else []
+    return [
+        ("color mode", _commonest(images["mode"])),
+        *kinds,
         (
             "kilobytes",
             f"{kilobytes.min():.3g} to {kilobytes.max():.3g}, median {kilobytes.median():.3g}",

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from importlib.util import find_spec
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,9 @@ def load(data: HuggingFaceData) -> Dataset:
     classes = [name for name in names if name in there] if names else in_order(there)
     images = {name: _undecoded(part, data.image) for name, part in parts.items()}
     name = Path(data.repo).name
-    return Dataset(name, manifest, classes, Rows(images, data.image, roots), problems)
+    reader = Rows(images, data.image, roots)
+    named = all(map(_names_files, images.values(), repeat(data.image)))
+    return Dataset(name, manifest, classes, reader, problems, has_files=named)
 
 
 def _open(data: HuggingFaceData) -> tuple[dict[str, Any], list[Path]]:
@@ -255,6 +258,11 @@ def _undecoded(part: Any, feature: str) -> Any:
     import datasets
 
     return part.select_columns([feature]).cast_column(feature, datasets.Image(decode=False))
+
+
+def _names_files(part: Any, feature: str) -> bool:
+    """Whether the images of a split were files once: those made from pixels have no path."""
+    return all(column.field("path").null_count == 0 for column in part.data.column(feature).chunks)
 
 
 def _note(where: str, what: str) -> Problem:

@@ -174,7 +174,7 @@ def load(data: MedMnistData) -> Dataset:
     manifest = pd.concat(tables, ignore_index=True)
     manifest["group"] = manifest["image"]
     manifest = manifest[["image", "label", "group", "split"]]
-    return Dataset(path.stem, manifest, names, reader, problems)
+    return Dataset(path.stem, manifest, names, reader, problems, has_files=False)
 
 
 def _known(name: str) -> Facts:

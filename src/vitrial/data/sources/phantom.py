@@ -132,6 +132,7 @@ def load(data: PhantomData) -> Dataset:
         classes=list(task.CLASSES),
         reader=reader,
         problems=[],
+        has_files=False,
     )
 
 

@@ -1,0 +1,98 @@
+"""Only what the user's own files say is metadata: images out of arrays have none."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vitrial.data.examination import examine, examine_prepared
+from vitrial.data.prepared import prepare_data
+from vitrial.data.sources import load_dataset
+from vitrial.protocol import FolderData, Image, MedMnistData, PhantomData, Split
+from vitrial.report.examination import facts, write_page
+
+REAL = Path(__file__).parents[2] / "shared/data/pneumoniamnist/pneumoniamnist-subset.npz"
+COUNTS = {"train": 60, "val": 20, "test": 20}
+
+
+@pytest.fixture(autouse=True)
+def cache_root(tmp_path, monkeypatch):
+    monkeypatch.setenv("VITRIAL_CACHE", str(tmp_path / "cache"))
+
+
+def planted(root):
+    """A PneumoniaMNIST whose second class compresses worse, and looks the same to the eye."""
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for split, n in COUNTS.items():
+        labels = np.arange(n) % 2
+        coarse = generator.integers(60, 180, (n, 7, 7), dtype=np.uint8)
+        images = coarse.repeat(4, axis=1).repeat(4, axis=2)
+        images += generator.integers(0, 3, images.shape, np.uint8) * labels[:, None, None].astype(
+            np.uint8
+        )
+        labels = labels[:, None].astype(np.uint8)
+        arrays |= {f"{split}_images": images, f"{split}_labels": labels}
+    np.savez(root / "pneumoniamnist.npz", **arrays)
+    return MedMnistData(source="medmnist", name="pneumoniamnist", root=root)
+
+
+def examined(data, root):
+    return examine(load_dataset(data), Image(resize=32, channels=1), root / "pixels")
+
+
+def families(examination):
+    return [shortcut.family for shortcut in examination.shortcuts]
+
+
+def made_up(examination):
+    words = {name for name, _ in facts(examination)} & {"kind of file", "kilobytes", "color mode"}
+    return words | ({"bytes", "suffix", "mode"} & set(examination.images))
+
+
+def test_an_npz_has_no_file_metadata(tmp_path):
+    examination = examined(planted(tmp_path), tmp_path)
+    assert families(examination) == ["image size", "border pixels", "mean colour"]
+    assert made_up(examination) == set()
+    assert not any("metadata" in problem.what for problem in examination.problems)
+    page = write_page(examination, tmp_path / "out").read_text(encoding="utf-8")
+    assert "bits per channel" in page
+    assert "kind of file" not in page
+    assert "file metadata" not in page
+
+
+def test_the_same_images_as_files_have_it(tmp_path):
+    dataset = load_dataset(planted(tmp_path))
+    for name, label in zip(dataset.manifest["image"], dataset.manifest["label"], strict=True):
+        path = tmp_path / "folder" / label / name.replace("/", "-")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(dataset.reader.read(name))
+    examination = examined(FolderData(source="folder", root=tmp_path / "folder"), tmp_path)
+    found = {shortcut.family: shortcut.suspicious for shortcut in examination.shortcuts}
+    assert found["file metadata"]
+    assert made_up(examination) == {"kind of file", "kilobytes", "color mode"} | {
+        "bytes",
+        "suffix",
+        "mode",
+    }
+
+
+def test_nor_in_the_examination_of_a_study(tmp_path):
+    data = prepare_data(planted(tmp_path), Split(), Image(resize=32), tmp_path / "pixels")
+    assert "file metadata" not in families(examine_prepared(data, tmp_path / "study"))
+
+
+def test_phantoms_have_none(tmp_path):
+    examination = examined(PhantomData(source="phantom", patients=20, size=32), tmp_path)
+    assert made_up(examination) == set()
+
+
+def test_a_real_npz(tmp_path):
+    if not REAL.is_file():
+        pytest.skip(f"PneumoniaMNIST is not at {REAL}")
+    shutil.copyfile(REAL, tmp_path / "pneumoniamnist.npz")
+    data = MedMnistData(source="medmnist", name="pneumoniamnist", root=tmp_path, limit=500)
+    examination = examined(data, tmp_path)
+    assert "file metadata" not in families(examination)
+    assert not any("file metadata" in problem.what for problem in examination.problems)
