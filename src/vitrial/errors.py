@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+DETAIL = re.compile(r" \(|: |, such as ")
+"""Where the details of what is wrong begin."""
+VARYING = re.compile(r"'[^']*'|\d[\d.,]*")
+"""Names and numbers in what is wrong."""
 
 
 class VitrialError(Exception):
     """One clear sentence for the user: what is wrong, where, and how to mend it."""
 
 
-@dataclass(frozen=True)
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8; of some files it cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def escaped(text: str) -> str:
+    """A text whose undecodable bytes, which Python keeps as surrogates, are spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Something wrong, or worth knowing, about one part of a data set.
+
+    Its texts are always UTF-8: undecodable bytes of file names are escaped.
 
     Attributes:
         where: The image (path relative to the data set's root), table row or class concerned.
@@ -24,6 +46,16 @@ class Problem:
     what: str
     mend: str
     fatal: bool = True
+
+    def __post_init__(self) -> None:
+        for field in ("where", "what", "mend"):
+            if not is_text(text := getattr(self, field)):
+                object.__setattr__(self, field, escaped(text))
+
+    @property
+    def kind(self) -> str:
+        """What it has in common with problems that differ in names and numbers only."""
+        return VARYING.sub("\u2026", DETAIL.split(self.what, maxsplit=1)[0])
 
 
 class DataError(VitrialError):

@@ -151,16 +151,29 @@ def test_problems_are_printed_as_they_are_with_fatal_ones_first():
 
 def test_many_problems_are_shortened_but_none_hides_another(tmp_path):
     many = [Problem(f"{i}.png", "is in CMYK", "save it", fatal=False) for i in range(1000)]
-    distinct = [Problem(f"row {i}", f"fault {i}", "mend") for i in range(150)]
+    distinct = [Problem(f"row {i}", f"fault {word(i)}", "mend") for i in range(150)]
     text = printed([*many, *distinct], tmp_path / "problems.csv")
-    assert "fault 149" in text
+    assert f"fault {word(149)}" in text
     assert "and 997 more" in text
     assert text.count("is in CMYK") == 4
     with (tmp_path / "problems.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 1150
     assert "and 100 more rows of 300 problems" in printed(
-        [Problem(f"row {i}", f"fault {i}", "mend") for i in range(300)]
+        [Problem(f"row {i}", f"fault {word(i)}", "mend") for i in range(300)]
     )
+
+
+def test_problems_that_differ_in_names_and_numbers_are_shown_as_one_kind():
+    missing = [Problem(f"row {i}", f"names '{i}.png': 3 are near", "add it") for i in range(1000)]
+    text = printed([*missing, Problem("row 7", "has no label", "fill it in")])
+    assert text.count(".png") == 20
+    assert "and 980 more" in text
+    assert "has no label" in text
+
+
+def word(i):
+    """A word for a number: numbers alone make no other kind of problem."""
+    return "".join(chr(ord("a") + int(digit)) for digit in str(i))
 
 
 def test_spreadsheets_calculate_nothing(tmp_path):

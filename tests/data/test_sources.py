@@ -121,18 +121,18 @@ def table(root, text, **more):
 
 def test_texts_stay_as_they_are_written(tmp_path):
     tree(tmp_path, "0012.png", "0013.png", "sub/1.png")
-    rows = ["image;label;group;age;split", "0012.png; 01 ;007;64;a", "0013.png;1;;;"]
+    rows = ["image;label;group;age;split", "0012.png; 01 ;007;64;a", "0013.png;2;;;"]
     text = "\n".join([*rows, "sub\\1.png;None;7;;", "", ""])
     dataset = table(tmp_path, text, encoding="utf-8-sig", group="group")
     manifest = dataset.manifest
     assert manifest["image"].tolist() == ["0012.png", "0013.png", "sub/1.png"]
-    assert manifest["label"].tolist() == ["01", "1", "None"]
+    assert manifest["label"].tolist() == ["01", "2", "None"]
     assert manifest["group"].tolist() == ["007", "0013.png", "7"]
     assert manifest["age"].tolist() == ["64", "", ""]
     # The table's own column `split` was not asked for.
     assert "split" not in manifest
     assert manifest["table:split"].tolist() == ["a", "", ""]
-    assert where(dataset, fatal=False) == ["column group"]
+    assert where(dataset, fatal=False) == ["column group", "groups"]
 
 
 def test_every_fault_is_told_with_its_row(tmp_path):
@@ -166,7 +166,7 @@ def test_every_fault_is_told_with_its_row(tmp_path):
     words |= {10: "another label than row 11", 12: "names no file", 13: "3 cells", 14: "absolute"}
     for number, word in words.items():
         assert word in told[f"row {number} of t.csv"].what
-    assert "there is 'IMG.PNG'" in told["row 16 of t.csv"].mend
+    assert "there is 'IMG.PNG'" in told["row 16 of t.csv"].what
 
 
 def test_paths_start_at_the_table(tmp_path):

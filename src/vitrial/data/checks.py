@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict, replace
-from itertools import groupby
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from vitrial.data.cache import PixelCache, prepare
 from vitrial.data.duplicates import find_duplicates
 from vitrial.data.leakage import join_groups, straddling_groups
 from vitrial.data.manifest import FEWEST_GROUPS, Dataset
+from vitrial.data.mask_checks import without_faulty_masks
 from vitrial.errors import DataError, Problem
 from vitrial.protocol import Image
 
@@ -41,17 +42,18 @@ def usable(
         on_problem: Whether something that cannot be used stops everything or is left out.
 
     Returns:
-        The data set without images that cannot be used, groups that straddle given splits and
-        classes with fewer than 3 groups; groups that share a picture, or nearly, are joined. Its
-        manifest has two more columns: `row` (in the cache) and `sha256` (of the file). Then the
-        cache, and every problem and note.
+        The data set without images and masks that cannot be used, groups that straddle given
+        splits and classes with fewer than 3 groups; groups that share a picture, or nearly, are
+        joined. Its manifest has two more columns: `row` (in the cache) and `sha256` (of the file).
+        Then the cache, and every problem and note.
 
     Raises:
         DataError: Something cannot be used and `on_problem` is `stop`, or less than 2 classes
             would be left.
     """
     cache, found = prepare(dataset, image, cache_root)
-    problems = dataset.problems + found
+    dataset, of_masks = without_faulty_masks(dataset, cache)
+    problems = dataset.problems + found + of_masks
     manifest = dataset.manifest.merge(
         cache.index[["image", "sha256"]].assign(row=np.arange(len(cache.index))), on="image"
     )
@@ -121,17 +123,17 @@ def _thin_classes(manifest: pd.DataFrame, classes: list[str]) -> dict[str, Probl
 
 def _shortened(problems: list[Problem]) -> list[tuple[str, str, str, str]]:
     """Rows of the table: kind, where, what, what to do."""
-
-    def kind(problem: Problem) -> tuple[bool, str, str]:
-        return (not problem.fatal, problem.what, problem.mend)
-
+    by_kind: defaultdict[tuple[bool, str, str], list[Problem]] = defaultdict(list)
+    for problem in problems:
+        by_kind[not problem.fatal, problem.kind, problem.mend].append(problem)
     rows = []
-    for _, group in groupby(sorted(problems, key=kind), kind):
-        alike = list(group)
+    for _, alike in sorted(by_kind.items()):
         kinds, shown = ("problem", SHOWN_ALIKE) if alike[0].fatal else ("note", NOTES_ALIKE)
         rows += [(kinds, p.where, p.what, p.mend) for p in alike[:shown]]
         if len(alike) > shown:
-            rows.append(("", f"and {len(alike) - shown} more", alike[0].what, alike[0].mend))
+            same = len({problem.what for problem in alike}) == 1
+            what = alike[0].what if same else alike[0].kind
+            rows.append(("", f"and {len(alike) - shown} more", what, alike[0].mend))
     return rows
 
 
@@ -141,10 +143,11 @@ def write_problems(problems: list[Problem], path: Path) -> None:
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        writer = csv.DictWriter(file, ["where", "what", "mend", "fatal"])
-        writer.writeheader()
+        writer = csv.writer(file)
+        writer.writerow(["where", "what", "mend", "fatal"])
         for problem in sorted(problems, key=lambda p: not p.fatal):
-            writer.writerow({k: _no_formula(str(v)) for k, v in asdict(problem).items()})
+            values = (problem.where, problem.what, problem.mend, str(problem.fatal))
+            writer.writerow(map(_no_formula, values))
 
 
 def _no_formula(text: str) -> str:

@@ -37,6 +37,7 @@ class Files:
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.realpath(root))
         self._archives: dict[Path, _Archive] = {}
+        self._folders: dict[str, Path] = {}
         self._lock = Lock()
         if not self.root.exists():
             raise VitrialError(f"There is no '{root}': correct the data's root.")
@@ -107,7 +108,8 @@ class Files:
                     continue
                 path = Path(folder, name)
                 if _is_zip(name) and path.is_file():
-                    inside = self._archive(self._inside(path, _join(place, name))).entries()
+                    archive = _join(place, name)
+                    inside = self._archive(self._inside(archive, archive)).entries()
                     yield from ((_join(place, name, entry), folder) for entry, folder in inside)
                 else:
                     yield _join(place, name), False
@@ -119,13 +121,19 @@ class Files:
             return self.root, name
         parts = name.split("/")
         for depth, part in enumerate(parts[:-1], start=1):
-            path = self.root.joinpath(*parts[:depth])
-            if _is_zip(part) and path.is_file():
-                return self._inside(path, name), "/".join(parts[depth:])
-        return self._inside(self.root / name, name), None
+            if _is_zip(part) and self.root.joinpath(*parts[:depth]).is_file():
+                return self._inside("/".join(parts[:depth]), name), "/".join(parts[depth:])
+        return self._inside(name, name), None
 
-    def _inside(self, path: Path, name: str) -> Path:
-        """The path without links; they must not lead out of the root."""
+    def _inside(self, place: str, name: str) -> Path:
+        """The path of a place without links; they must not lead out of the root."""
+        folder, leaf = posixpath.split(place)
+        if folder not in self._folders:  # one look for all files of a folder
+            self._folders[folder] = self._real(self.root / folder, name)
+        path = self._folders[folder] / leaf
+        return self._real(path, name) if path.is_symlink() else path
+
+    def _real(self, path: Path, name: str) -> Path:
         real = Path(os.path.realpath(path))
         if not real.is_relative_to(self.root):
             raise VitrialError(f"'{name}' is a link out of the data's root: put a copy there.")
@@ -145,12 +153,16 @@ class _Archive:
         self.path = path
         try:
             self.zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
             raise VitrialError(f"'{path}' cannot be opened as a .zip file: {error}.") from error
         self.lock = Lock()
-        # Some programs on Windows write backslashes.
-        self.members = {info.filename.replace("\\", "/"): info for info in self.zip.infolist()}
-        for name in self.members:
+        self.members: dict[str, zipfile.ZipInfo] = {}
+        self.ambiguous: set[str] = set()
+        for info in self.zip.infolist():
+            name = info.filename.replace("\\", "/")  # some programs on Windows write backslashes
+            other = self.members.setdefault(name, info)
+            if (other.CRC, other.file_size) != (info.CRC, info.file_size):
+                self.ambiguous.add(name)
             _refuse_escape(name.removesuffix("/"), f" in '{path}'")
 
     def entries(self) -> Iterator[tuple[str, bool]]:
@@ -193,6 +205,11 @@ class _Archive:
     def member(self, name: str) -> zipfile.ZipInfo:
         if name not in self.members or name.endswith("/"):
             raise FileNotFoundError(f"there is no '{name}' in '{self.path.name}'")
+        if name in self.ambiguous:
+            raise VitrialError(
+                f"'{self.path.name}' holds several different files called '{name}': keep one of "
+                "them, or give the others other names."
+            )
         return self.members[name]
 
 

@@ -20,6 +20,12 @@ SPLIT_NAMES = {
 }
 """What folders and tables call the splits, in lower case."""
 
+INTERNAL = frozenset(
+    {"image", "label", "group", "split", "mask", "row", "target", "sha256", "labelled"}
+)
+"""Columns that mean something in a manifest, here or once it is prepared. A table's own columns of
+these names are kept as `table:NAME`."""
+
 FEWEST_GROUPS = 3
 """Groups without which a class cannot be in train, val and test at once."""
 
@@ -58,6 +64,11 @@ class Dataset:
     reader: Reader
     problems: list[Problem] = field(default_factory=list)
     has_files: bool = True
+
+
+def own_name(column: str) -> str:
+    """What a column of the user's table is called in a manifest."""
+    return f"table:{column}" if column.rpartition("table:")[2] in INTERNAL else column
 
 
 def in_order(labels: Iterable[str]) -> list[str]:

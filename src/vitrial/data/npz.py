@@ -84,8 +84,8 @@ def _unpack(path: Path, expected: Mapping[str, Expected], folder: Path) -> None:
         total, free = sum(sizes.values()), shutil.disk_usage(folder.parent).free
         if total > free:
             raise VitrialError(
-                f"'{path.name}' needs {total / 1e9:.1f} GB unpacked in {folder.parent}, where "
-                f"{free / 1e9:.1f} GB are free: make room, or name another place with "
+                f"'{path.name}' needs {total / 1e6:,.1f} MB unpacked in {folder.parent}, where "
+                f"{free / 1e6:,.1f} MB are free: make room, or name another place with "
                 "VITRIAL_CACHE."
             )
         new.mkdir()

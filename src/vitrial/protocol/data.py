@@ -17,11 +17,13 @@ class DataSection(Section):
         limit: Use about this many images: a stratified, seeded draw of whole groups.
         classes: The classes to use, in order (the order is what `quadratic_kappa` grades by);
             every class that the source has, in its own order, if left out.
+        relabel: New names of labels, such as `{Nevus: nevus}`: labels of one name are one class.
         on_problem: What to do with images that cannot be used: `stop`, or `leave_out` and report.
     """
 
     limit: int | None = Field(None, ge=10)
     classes: list[str] | None = Field(None, min_length=2)
+    relabel: dict[str, str] | None = None
     on_problem: Literal["stop", "leave_out"] = "stop"
 
     @field_validator("classes")

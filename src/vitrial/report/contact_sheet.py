@@ -13,8 +13,8 @@ from vitrial.data.cache import PixelCache
 THUMBNAIL, GAP = 80, 4
 """Side of a thumbnail and space between two, in pixels."""
 COLUMNS = 10
-MOST = 40
-"""Images on a sheet."""
+MOST, FEWEST = 40, 8
+"""Images on a sheet; fewer where there are many sheets."""
 
 
 def contact_sheet(cache: PixelCache, rows: np.ndarray) -> str:

@@ -18,12 +18,15 @@ from vitrial.atomic import write_text
 from vitrial.data.cache import PixelCache
 from vitrial.data.examination import Examination
 from vitrial.errors import Problem, VitrialError
-from vitrial.report.contact_sheet import MOST, contact_sheet, thumbnails
+from vitrial.report.contact_sheet import FEWEST, MOST, contact_sheet, thumbnails
 from vitrial.report.template import template
 from vitrial.seeds import draw_names
 
 COMMONEST, PLACES, PICTURES = 5, 20, 12
 """Shown of a kind of value, of the places of a finding, and of its images."""
+FINDINGS, SHEETS, ON_SHEETS = 60, 50, 640
+"""Shown on a page: kinds of findings, classes with a contact sheet, and images on all sheets. A
+thumbnail takes about 2 KB: a page stays below 4 MB however many classes there are."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,21 @@ def section(examination: Examination) -> dict[str, Any]:
     """What `examination.html.j2` shows: `facts`, `shortcuts`, and `sheets` of each class."""
     cache = _cache_of(examination)
     decoded = examination.images[examination.images["row"].notna()]
+    labels = examination.classes[:SHEETS]
+    each = min(MOST, max(FEWEST, ON_SHEETS // max(len(labels), 1)))
     sheets = []
-    for label in examination.classes if cache else []:
+    for label in labels if cache else []:
         mine = decoded[decoded["label"] == label]
-        drawn = mine.iloc[draw_names(mine["image"].tolist(), MOST)]
+        drawn = mine.iloc[draw_names(mine["image"].tolist(), each)]
         if cache and len(drawn):
             picture = contact_sheet(cache, drawn["row"].to_numpy(np.int64))
             sheets.append((label, len(drawn), len(mine), picture))
-    return {"facts": facts(examination), "shortcuts": examination.shortcuts, "sheets": sheets}
+    return {
+        "facts": facts(examination),
+        "shortcuts": examination.shortcuts,
+        "sheets": sheets,
+        "more_classes": len(examination.classes) - len(labels),
+    }
 
 
 def sentence(examination: Examination) -> str:
@@ -130,12 +140,17 @@ def _file_facts(images: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def findings(problems: list[Problem], examination: Examination | None) -> list[Finding]:
-    """Problems and notes by kind: fatal and rare ones first, with pictures from the cache."""
+    """Problems and notes by kind: fatal and rare ones first, with pictures from the cache.
+
+    Of more than 60 kinds, the last of these says how many others there are.
+    """
     kinds: dict[tuple[bool, str, str], list[Problem]] = defaultdict(list)
     for problem in problems:
-        kinds[not problem.fatal, _kind(problem.what), problem.mend].append(problem)
+        kinds[not problem.fatal, problem.kind, problem.mend].append(problem)
     cache = _cache_of(examination) if examination else None
     look = _Pictures(examination.images, cache) if examination and cache else None
+    ordered = sorted(kinds.items(), key=lambda kind: (kind[0][0], len(kind[1])))
+    shown, hidden = ordered[:FINDINGS], ordered[FINDINGS:]
     return [
         Finding(
             what if len({problem.what for problem in alike}) > 1 else alike[0].what,
@@ -145,10 +160,18 @@ def findings(problems: list[Problem], examination: Examination | None) -> list[F
             [(problem.where, problem.what) for problem in alike[:PLACES]],
             look.of(alike) if look else [],
         )
-        for (is_note, what, mend), alike in sorted(
-            kinds.items(), key=lambda kind: (kind[0][0], len(kind[1]))
-        )
-    ]
+        for (is_note, what, mend), alike in shown
+    ] + _hidden(hidden)
+
+
+def _hidden(kinds: list[tuple[tuple[bool, str, str], list[Problem]]]) -> list[Finding]:
+    """One finding in place of the kinds for which a page has no room."""
+    if not kinds:
+        return []
+    count = sum(len(alike) for _, alike in kinds)
+    fatal = any(not is_note for (is_note, _, _), _ in kinds)
+    what = f"of {len(kinds):,} other kinds are in problems.csv"
+    return [Finding(what, "read that file", fatal, count, [], [])]
 
 
 def print_summary(examination: Examination, console: Console) -> None:
@@ -199,11 +222,6 @@ class _Pictures:
             return self.images.index[self.images["group"] == group].tolist()
         names = where.split(", ")
         return names if all(name in self.images.index for name in names) else []
-
-
-def _kind(what: str) -> str:
-    """What a problem has in common with others that differ in names and numbers only."""
-    return re.sub(r"'[^']*'|\d[\d.,]*", "…", re.split(r" \(|: |, such as ", what)[0])
 
 
 def _commonest(values: pd.Series) -> str:

@@ -8,8 +8,9 @@ from importlib import import_module
 
 import pandas as pd
 
+from vitrial.data.labels import relabelled, spelled_alike, without_look_alikes
 from vitrial.data.manifest import FEWEST_GROUPS, Dataset
-from vitrial.errors import VitrialError
+from vitrial.errors import Problem, VitrialError, escaped, is_text
 from vitrial.protocol import Data
 from vitrial.spelling import did_you_mean
 
@@ -23,13 +24,15 @@ def load_dataset(data: Data) -> Dataset:
     Raises:
         VitrialError: The data set as a whole cannot be read, or lacks a class that is asked for.
     """
-    dataset = _load(data)
+    dataset = _without_undecodable(_load(data))
+    dataset = relabelled(spelled_alike(dataset), data.relabel or {})
+    dataset = without_look_alikes(dataset, data.classes)
     if data.classes is not None:
         dataset = _only(dataset, data.classes)
     if data.limit is not None:
         manifest = draw_groups(dataset.manifest, data.limit)
         dataset = replace(dataset, manifest=manifest)
-    return dataset
+    return replace(dataset, problems=[*dataset.problems, *_drawn_splits(dataset)])
 
 
 def draw_groups(manifest: pd.DataFrame, limit: int) -> pd.DataFrame:
@@ -58,10 +61,55 @@ def draw_groups(manifest: pd.DataFrame, limit: int) -> pd.DataFrame:
 
 
 def _load(data: Data) -> Dataset:
+    if data.relabel and data.classes:
+        # The source knows labels as they are written.
+        written = [old for old, new in data.relabel.items() if new in data.classes]
+        data = data.model_copy(update={"classes": [*data.classes, *written]})
     # One file a source, imported where it is used: some draw, some need an extra.
     source = import_module(f"vitrial.data.sources.{data.source}")
     dataset: Dataset = source.load(data)
     return dataset
+
+
+def _without_undecodable(dataset: Dataset) -> Dataset:
+    """Without files whose names are no UTF-8: no table or page can hold such a name."""
+    manifest = dataset.manifest
+    bad = ~manifest["image"].map(is_text)
+    problems = [
+        Problem(name, "has a name that is not UTF-8 text", "rename it")
+        for name in manifest["image"][bad]
+    ]
+    if "mask" in manifest:
+        unread = ~bad & ~manifest["mask"].map(lambda mask: mask is None or is_text(mask))
+        manifest = manifest.assign(mask=manifest["mask"].mask(unread, None))
+        what = "has a mask whose name is not UTF-8 text: it is not used"
+        problems += [Problem(name, what, "rename it") for name in manifest["image"][unread]]
+    if not problems and is_text(dataset.name):
+        return dataset
+    kept = manifest[~bad].reset_index(drop=True)
+    there = set(kept["label"])
+    return replace(
+        dataset,
+        name=escaped(dataset.name),
+        manifest=kept,
+        classes=[name for name in dataset.classes if name in there or is_text(name)],
+        problems=[*dataset.problems, *problems],
+    )
+
+
+def _drawn_splits(dataset: Dataset) -> list[Problem]:
+    """A note on splits that the data lack although they give others."""
+    given = set(dataset.manifest.get("split", []))
+    return [
+        Problem(
+            f"split {name}",
+            "is not given: it is drawn from the training images, by split.fractions",
+            "give it, if the data have one of their own",
+            fatal=False,
+        )
+        for name in ("val", "test")
+        if given and name not in given
+    ]
 
 
 def _only(dataset: Dataset, classes: list[str]) -> Dataset:

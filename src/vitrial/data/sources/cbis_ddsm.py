@@ -16,6 +16,7 @@ from rich.progress import track
 from vitrial.data.decode import require_dicom
 from vitrial.data.files import suffix_of
 from vitrial.data.manifest import Dataset
+from vitrial.data.mask_checks import is_resized
 from vitrial.data.masks import SEPARATOR
 from vitrial.data.quiet import quiet
 from vitrial.data.sources.about import About
@@ -298,7 +299,10 @@ def _masks(
         else:
             missing.append(where)
     joined = {uid: SEPARATOR.join(dict.fromkeys(several)) for uid, several in masks.items()}
-    what, mend = "names a mask that is not found; it is left out", f"if wanted, {GET}"
+    what, mend = (
+        "names a mask that is not found in the mammogram's shape; it is left out",
+        f"if wanted, {GET}",
+    )
     if not masks:
         return joined, [Problem("ROI masks", "are not found", mend, fatal=False)]
     return joined, [Problem(where, what, mend, fatal=False) for where in missing]
@@ -309,7 +313,9 @@ def _mask(candidates: list[_File], full: _File) -> str | None:
     if not candidates or not _pixels(full):
         return None
     likeliest = max(candidates, key=lambda file: (file.size == full.size, _pixels(file)))
-    return likeliest.name if 2 * _pixels(likeliest) >= _pixels(full) else None
+    # Some of the collection's masks are not of their mammogram's shape.
+    fits = is_resized(likeliest.size, full.size) and 2 * _pixels(likeliest) >= _pixels(full)
+    return likeliest.name if fits else None
 
 
 def _pixels(file: _File) -> int:

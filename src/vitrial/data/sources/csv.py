@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 import pandas as pd
 
 from vitrial.data.files import Files
-from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order
+from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order, own_name
+from vitrial.data.names import clean, likeness
 from vitrial.data.sources.about import About
 from vitrial.data.sources.table import is_missing, read_table, require_columns, row_name
 from vitrial.errors import Problem, VitrialError
@@ -27,8 +28,6 @@ ABOUT = About(
     ),
     size="as many images and classes as the table names",
 )
-TAKEN = frozenset({"image", "label", "group", "split", "mask", "row", "target", "sha256"})
-"""Columns that mean something in a manifest; others of these names are kept as `table:NAME`."""
 LISTED = 8
 """Rows or files named in one sentence at most."""
 
@@ -49,19 +48,27 @@ def load(data: CsvData) -> Dataset:
     table, problems = read_table(_content(files, data.table), data.table)
     rows = _named(table, data)
     classes = in_order(label for label in rows["label"] if not is_missing(label))
+    if rows.empty:
+        problems.append(Problem(data.table, "has no row of an image", "add rows below its header"))
     faults = _repeats(rows)
     if data.classes is not None:
-        # Images of other classes are not used, whether they exist or not.
-        rows = rows.loc[[is_missing(label) or label in data.classes for label in rows["label"]]]
+        # Images of other classes are not used, whether they exist or not; those of labels that
+        # look like a class are asked about.
+        wanted = {likeness(name) for name in data.classes}
+        known = {label for label in classes if likeness(label) in wanted}
+        rows = rows.loc[[is_missing(label) or label in known for label in rows["label"]]]
     images = Images(files, posixpath.dirname(data.table))
-    for number, row in zip(rows.index, rows.to_dict("records"), strict=True):
-        faults.setdefault(number, []).extend(_row_faults(row, images))
+    splits = rows["split"] if "split" in rows else [None] * len(rows)
+    cells = zip(rows.index, rows["image"], rows["label"], splits, strict=True)
+    for number, image, label, split in cells:
+        if found := [*_row_faults(image, label, split, images)]:
+            faults.setdefault(number, []).extend(found)
     problems += [
         Problem(row_name(number, data.table), *fault)
-        for number in faults
+        for number in sorted(faults)
         for fault in faults[number]
     ]
-    sound = rows.loc[[not faults[number] for number in rows.index]]
+    sound = rows.drop(index=rows.index.intersection(list(faults)))
     manifest, notes = _tidy(sound, images, data)
     name = PurePosixPath(data.table).stem
     return Dataset(name, manifest.reset_index(drop=True), classes, files, [*problems, *notes])
@@ -92,16 +99,21 @@ class Images:
         except VitrialError as error:
             return f"names '{text}', which cannot be used: {error}", "correct the path or the file"
         except OSError:
-            mend = f"correct the path, or add the file{self._hint(text)}"
-            return f"names '{text}', which does not exist", mend
+            what = f"names '{text}', which does not exist{self._hint(text)}"
+            return what, "correct the path, or add the file"
         return None
 
     def _hint(self, text: str) -> str:
         if self._by_stem is None:
             names = self.files.names()
-            self._by_stem = {PurePosixPath(name).stem.lower(): name for name in reversed(names)}
-        like = self._by_stem.get(PurePosixPath(text).stem.lower())
-        return f"; there is '{posixpath.relpath(like, self.folder or '.')}'" if like else ""
+            self._by_stem = {_stem(name): name for name in reversed(names)}
+        like = self._by_stem.get(_stem(text))
+        return f": there is '{posixpath.relpath(like, self.folder or '.')}'" if like else ""
+
+
+def _stem(name: str) -> str:
+    """What a file's name has in common with one in other case, of another suffix or Unicode."""
+    return clean(posixpath.splitext(posixpath.basename(name))[0]).lower()
 
 
 def _content(files: Files, table: str) -> bytes:
@@ -121,7 +133,9 @@ def _named(table: pd.DataFrame, data: CsvData) -> pd.DataFrame:
     rows = pd.DataFrame({key: table[name] for key, name in columns.items()})
     for name in table.columns:
         if name not in columns.values():
-            rows[f"table:{name}" if name in TAKEN else name] = table[name]
+            rows[own_name(name)] = table[name]
+    for key in {"label", "group"} & set(columns):
+        rows[key] = rows[key].map(clean)
     for key in {"image", "mask"} & set(columns):
         rows[key] = rows[key].str.replace("\\", "/")
     return rows
@@ -131,10 +145,9 @@ def _repeats(rows: pd.DataFrame) -> dict[int, list[Fault]]:
     """Rows whose image is in another row too; of rows that agree, the first is used."""
     faults: dict[int, list[Fault]] = {}
     decisive = [key for key in ("label", "group", "split") if key in rows]
-    named = rows.loc[[not is_missing(path) for path in rows["image"]]]
-    for path, same in named.groupby([posixpath.normpath(path) for path in named["image"]]):
-        if len(same) == 1:
-            continue
+    paths = rows["image"].map(lambda path: "" if is_missing(path) else posixpath.normpath(path))
+    again = rows[(paths != "") & paths.duplicated(keep=False)]
+    for path, same in again.groupby(paths[again.index]):
         contrary = " and ".join(key for key in decisive if same[key].nunique() > 1)
         for number in same.index if contrary else same.index[1:]:
             others = _listing(str(row) for row in same.index if row != number)
@@ -146,14 +159,14 @@ def _repeats(rows: pd.DataFrame) -> dict[int, list[Fault]]:
     return faults
 
 
-def _row_faults(row: dict[Hashable, str], images: Images) -> Iterator[Fault]:
-    """What is wrong with a row by itself."""
-    if fault := images.fault(row["image"]):
+def _row_faults(image: str, label: str, split: str | None, images: Images) -> Iterator[Fault]:
+    """What is wrong with a row by itself; its split is None where the table gives none."""
+    if fault := images.fault(image):
         yield fault
-    if is_missing(row["label"]):
+    if is_missing(label):
         yield "has no label", "fill it in, or remove the row"
-    if "split" in row and row["split"].lower() not in SPLIT_NAMES:
-        yield f"has the split '{row['split']}'", "write train, val or test"
+    if split is not None and split.lower() not in SPLIT_NAMES:
+        yield f"has the split '{split}'", "write train, val or test"
 
 
 def _tidy(rows: pd.DataFrame, images: Images, data: CsvData) -> tuple[pd.DataFrame, list[Problem]]:

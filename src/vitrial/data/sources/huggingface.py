@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from vitrial.data.files import LARGEST
-from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order
+from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order, own_name
+from vitrial.data.names import trimmed
 from vitrial.data.sources.about import About
-from vitrial.data.sources.csv import TAKEN
 from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import HuggingFaceData
 from vitrial.spelling import did_you_mean
@@ -237,9 +237,9 @@ def _table(split: str, part: Any, data: HuggingFaceData) -> pd.DataFrame:
     table["group"] = [group or image for group, image in zip(groups, images, strict=True)]
     for name, feature in part.features.items():
         if name not in (data.image, data.label, data.group) and _is_scalar(feature):
-            column = f"table:{name}" if name in TAKEN else name
             texts = _class_names(feature) is not None
-            table[column] = _texts(part, name) if texts else part.data.column(name).to_pandas()
+            values = _texts(part, name) if texts else part.data.column(name).to_pandas()
+            table[own_name(name)] = values
     return table
 
 
@@ -250,7 +250,7 @@ def _texts(part: Any, name: str) -> list[str | None]:
     if names is not None:
         # The hub marks what is unlabelled by -1.
         return [names[v] if v is not None and 0 <= v < len(names) else None for v in values]
-    return [None if v is None or not (text := str(v).strip()) else text for v in values]
+    return [None if v is None or not (text := trimmed(str(v))) else text for v in values]
 
 
 def _undecoded(part: Any, feature: str) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from vitrial.data.names import trimmed
 from vitrial.errors import Problem, VitrialError
 from vitrial.spelling import did_you_mean
 
@@ -32,20 +33,22 @@ def read_table(content: bytes, name: str) -> tuple[pd.DataFrame, list[Problem]]:
     """
     try:
         text = content.decode("utf-8-sig")
+        if not text.strip():
+            raise VitrialError(f"{name} is empty: write a header and a row per image into it.")
         start = text.split("\n", 1)[0]
         delimiter = max(",;\t", key=start.count)
         header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     except UnicodeDecodeError as error:
         raise VitrialError(f"{name} is not UTF-8 text: save it as 'CSV UTF-8'.") from error
     except (csv.Error, ValueError) as error:
-        raise VitrialError(f"{name} is empty or no table of text: {error}.") from error
-    header = [column.strip() for column in header]
+        raise VitrialError(f"{name} is no table of text: {error}.") from error
+    header = [trimmed(column) for column in header]
     twice = sorted({column for column in header if column and header.count(column) > 1})
     if twice:
         raise VitrialError(f"{name} has more than one column {', '.join(twice)}: rename one.")
     sound, problems = {}, []
     for number, row in enumerate(rows, start=2):
-        cells = [cell.strip() for cell in row] + [""] * (len(header) - len(row))
+        cells = [trimmed(cell) for cell in row] + [""] * (len(header) - len(row))
         if any(cells[len(header) :]):
             problems.append(
                 Problem(
@@ -71,7 +74,7 @@ def require_columns(table: pd.DataFrame, wanted: Iterable[str], name: str) -> No
         meant = [f"'{column}'{did_you_mean(column, table.columns)}" for column in absent]
         raise VitrialError(
             f"{name} has no column {'; '.join(meant).rstrip('?')}. "
-            f"Its columns are: {', '.join(table.columns)}."
+            f"Its columns are: {', '.join(table.columns) or 'none, as its first row is blank'}."
         )
 
 
