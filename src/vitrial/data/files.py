@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 
-from vitrial.errors import VitrialError
+from vitrial.errors import VitrialError, is_text
 
 LARGEST = 2**30
 """No image file has more bytes than this."""
@@ -30,12 +30,16 @@ class Files:
     Args:
         root: The folder or .zip file.
 
+    Attributes:
+        undecodable: Names that `names` left out when it was called last.
+
     Raises:
         VitrialError: There is no such folder or .zip file, or the .zip is damaged.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.realpath(root))
+        self.undecodable: list[str] = []
         self._archives: dict[Path, _Archive] = {}
         self._folders: dict[str, Path] = {}
         self._lock = Lock()
@@ -49,12 +53,16 @@ class Files:
     def names(self, suffixes: frozenset[str] | None = None) -> list[str]:
         """All files, sorted, without hidden ones and what operating systems leave behind.
 
+        Names that are not UTF-8 are left out too, and are in `undecodable` from then on.
+
         A link to a folder is listed like a file, and not entered.
 
         Args:
             suffixes: Only names that end in one of these (lower case, such as `.png`).
         """
         names = {name for name, is_folder in self._entries() if not is_folder}
+        self.undecodable = sorted(name for name in names if not is_text(name))
+        names.difference_update(self.undecodable)
         return sorted(name for name in names if suffixes is None or suffix_of(name) in suffixes)
 
     def folders(self) -> list[str]:

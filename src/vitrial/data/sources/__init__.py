@@ -8,9 +8,11 @@ from importlib import import_module
 
 import pandas as pd
 
+from vitrial.data.files import Files
 from vitrial.data.labels import relabelled, spelled_alike, without_look_alikes
 from vitrial.data.manifest import FEWEST_GROUPS, Dataset
-from vitrial.errors import Problem, VitrialError, escaped, is_text
+from vitrial.data.sources.folder import undecodable_names
+from vitrial.errors import Problem, VitrialError, escaped
 from vitrial.protocol import Data
 from vitrial.spelling import did_you_mean
 
@@ -24,7 +26,9 @@ def load_dataset(data: Data) -> Dataset:
     Raises:
         VitrialError: The data set as a whole cannot be read, or lacks a class that is asked for.
     """
-    dataset = _without_undecodable(_load(data))
+    dataset = _load(data)
+    undecodable = _undecodable(dataset)
+    dataset = replace(dataset, name=escaped(dataset.name))
     dataset = relabelled(spelled_alike(dataset), data.relabel or {})
     dataset = without_look_alikes(dataset, data.classes)
     if data.classes is not None:
@@ -32,7 +36,8 @@ def load_dataset(data: Data) -> Dataset:
     if data.limit is not None:
         manifest = draw_groups(dataset.manifest, data.limit)
         dataset = replace(dataset, manifest=manifest)
-    return replace(dataset, problems=[*dataset.problems, *_drawn_splits(dataset)])
+    problems = [*dataset.problems, *undecodable, *_drawn_splits(dataset)]
+    return replace(dataset, problems=problems)
 
 
 def draw_groups(manifest: pd.DataFrame, limit: int) -> pd.DataFrame:
@@ -71,30 +76,17 @@ def _load(data: Data) -> Dataset:
     return dataset
 
 
-def _without_undecodable(dataset: Dataset) -> Dataset:
-    """Without files whose names are no UTF-8: no table or page can hold such a name."""
-    manifest = dataset.manifest
-    bad = ~manifest["image"].map(is_text)
-    problems = [
-        Problem(name, "has a name that is not UTF-8 text", "rename it")
-        for name in manifest["image"][bad]
-    ]
-    if "mask" in manifest:
-        unread = ~bad & ~manifest["mask"].map(lambda mask: mask is None or is_text(mask))
-        manifest = manifest.assign(mask=manifest["mask"].mask(unread, None))
-        what = "has a mask whose name is not UTF-8 text: it is not used"
-        problems += [Problem(name, what, "rename it") for name in manifest["image"][unread]]
-    if not problems and is_text(dataset.name):
-        return dataset
-    kept = manifest[~bad].reset_index(drop=True)
-    there = set(kept["label"])
-    return replace(
-        dataset,
-        name=escaped(dataset.name),
-        manifest=kept,
-        classes=[name for name in dataset.classes if name in there or is_text(name)],
-        problems=[*dataset.problems, *problems],
-    )
+def _undecodable(dataset: Dataset) -> list[Problem]:
+    """Problems of images that are not used because no table could hold their names."""
+    reader = dataset.reader
+    if not isinstance(reader, Files) or not reader.undecodable:
+        return []
+    if type(reader) is not Files:  # names of DICOM files may tell who the patient is
+        what = f"has names that are not UTF-8 text, of {len(reader.undecodable)} files"
+        return [Problem(dataset.name, what, "rename them")]
+    told = {problem.where for problem in dataset.problems}
+    found = undecodable_names(reader)
+    return [problem for problem in found if problem.where not in told]
 
 
 def _drawn_splits(dataset: Dataset) -> list[Problem]:

@@ -73,12 +73,26 @@ def list_images(files: Files, key: str) -> tuple[list[str], list[Problem]]:
             f"{', '.join(sorted(SUFFIXES))}."
         )
     problems = [_other_file(files, name) for name in names if suffix_of(name) not in SUFFIXES]
+    problems += undecodable_names(files)
     problems += [
         Problem(name, "has unreadable characters in its name", "rename it")
         for name in images
         if not name.isprintable()
     ]
     return [name for name in images if name.isprintable()], problems
+
+
+def undecodable_names(files: Files) -> list[Problem]:
+    """Problems of images whose names are not UTF-8, and notes on such files of other kinds."""
+    return [
+        Problem(
+            name,
+            "has a name that is not UTF-8 text, and is not used",
+            "rename it",
+            fatal=suffix_of(name) in SUFFIXES,
+        )
+        for name in files.undecodable
+    ]
 
 
 def _top(images: list[str]) -> str:
