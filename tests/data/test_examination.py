@@ -206,3 +206,22 @@ def test_what_names_no_data_is_answered_in_a_sentence(named, tmp_path):
     assert "Error:" in result.output
     assert "Traceback" not in result.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("labels", ["", "aaaa"])
+def test_one_class_or_none_is_an_error_of_the_command(labels, tmp_path):
+    rows = [f"{i}.png,{label}" for i, label in enumerate(labels)]
+    (tmp_path / "t.csv").write_text("\n".join(["image,label", *rows, ""]))
+    write(tmp_path, {f"{i}.png": png(i) for i in range(4)})
+    result = check("csv:t.csv", "--root", tmp_path, "--out", tmp_path / "out")
+    assert result.exit_code == 1, result.output
+    assert "Traceback" not in result.output
+    found = read_examination(tmp_path / "out")
+    assert any("fewer than 2 classes" in p.what for p in found.problems if p.fatal)
+
+
+def test_an_empty_table_is_a_sentence(tmp_path):
+    (tmp_path / "t.csv").write_text("")
+    result = check("csv:t.csv", "--root", tmp_path, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "Error: t.csv is empty" in result.output

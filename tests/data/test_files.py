@@ -170,3 +170,34 @@ def test_names_of_windows_archives_have_slashes(tmp_path):
     files = Files(path)
     assert files.names() == ["cat/1.png"]
     assert files.read("cat/1.png") == b"1"
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name_are_told_unless_they_are_equal(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, content in (("1.png", b"x"), ("1.png", b"y"), ("2.png", b"z"), ("2.png", b"z")):
+            archive.writestr(name, content)
+        archive.writestr("sub/3.png", b"x")
+        archive.writestr("sub\\3.png", b"y")
+    files = Files(tmp_path / "a.zip")
+    assert files.names() == ["1.png", "2.png", "sub/3.png"]
+    assert files.read("2.png") == b"z"
+    for name in ("1.png", "sub/3.png"):
+        for look in (files.read, files.stamp):
+            with pytest.raises(VitrialError, match=f"several different files called '{name}'"):
+                look(name)
+
+
+def test_links_inside_the_root_are_followed_and_links_of_folders_do_not_leave_it(root, tmp_path):
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    outside.mkdir()
+    (outside / "1.png").write_bytes(b"secret")
+    (root / "inside").mkdir()
+    (root / "inside" / "1.png").write_bytes(b"mine")
+    (root / "to-inside").symlink_to(root / "inside")
+    (root / "to-outside").symlink_to(outside)
+    files = Files(root)
+    for _ in range(2):  # what is known of a folder serves for its other files
+        assert files.read("to-inside/1.png") == b"mine"
+        with pytest.raises(VitrialError, match="link out of the data's root"):
+            files.read("to-outside/1.png")

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image as Pillow
 
 from vitrial.data.decode import decode
-from vitrial.data.manifest import in_order
+from vitrial.data.manifest import INTERNAL, in_order
+from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import draw_groups, load_dataset
 from vitrial.errors import VitrialError
-from vitrial.protocol import CsvData, FolderData, Ham10000Data, Image, PhantomData
+from vitrial.protocol import CsvData, FolderData, Ham10000Data, Image, PhantomData, Split
 
 
 def png(value=0):
@@ -198,11 +199,45 @@ def test_tables_that_cannot_be_read(tmp_path):
         table(tmp_path, "image,label,label\n1.png,a,b")
     with pytest.raises(VitrialError, match="not UTF-8"):
         table(tmp_path, "image,label\n1.png,café", encoding="latin-1")
-    with pytest.raises(VitrialError, match="empty"):
-        table(tmp_path, "")
+    for nothing in ("", "\n", " \n\n"):
+        with pytest.raises(VitrialError, match=r"t\.csv is empty: write a header"):
+            table(tmp_path, nothing)
+    with pytest.raises(VitrialError, match="its first row is blank"):
+        table(tmp_path, "\nimage,label\n1.png,a")
     with pytest.raises(VitrialError, match=r"no 't\.tsv' below .*; tables there are t\.csv"):
         load_dataset(CsvData(source="csv", root=tmp_path, table="t.tsv"))
-    assert table(tmp_path, "image,label\n").manifest.empty
+    dataset = table(tmp_path, "image,label\n")
+    assert dataset.manifest.empty
+    assert where(dataset, fatal=True) == ["t.csv"]
+
+
+def test_columns_with_a_meaning_of_their_own_are_kept_under_another_name(tmp_path):
+    tree(tmp_path, *(f"{i}.png" for i in range(12)))
+    own = [*sorted(INTERNAL - {"image", "label"}), "table:row", "site"]
+    rows = [f"{i}.png,{'ab'[i % 2]},{','.join(f'{name} {i}' for name in own)}" for i in range(12)]
+    (tmp_path / "t.csv").write_text("\n".join([f"image,label,{','.join(own)}", *rows]))
+    for i in range(12):
+        Pillow.fromarray(np.random.default_rng(i).integers(0, 255, (16, 16), np.uint8)).save(
+            tmp_path / f"{i}.png"
+        )
+    data = CsvData(source="csv", root=tmp_path, table="t.csv")
+    kept = prepare_data(data, Split(), Image(resize=32), tmp_path / "cache").manifest
+    for name in own:
+        values = kept[name if name == "site" else f"table:{name}"]
+        assert values.tolist() == [f"{name} {image[:-4]}" for image in kept["image"]], name
+    internal = set(kept.columns) - {f"table:{name}" for name in own} - {"site"}
+    assert internal <= INTERNAL, "a column that preparing adds must be listed"
+
+
+def test_a_split_that_is_drawn_although_others_are_given_is_noted(tmp_path):
+    tree(tmp_path, *(f"{i}.png" for i in range(6)))
+    parts = ["train", "train", "train", "train", "test", "test"]
+    rows = [f"{i}.png,{'ab'[i % 2]},{part}" for i, part in enumerate(parts)]
+    text = "\n".join(["image,label,part", *rows])
+    assert where(table(tmp_path, text, split="part"), fatal=False) == ["split val"]
+    assert where(table(tmp_path, text), fatal=False) == []
+    whole = table(tmp_path, text.replace("3.png,b,train", "3.png,b,val"), split="part")
+    assert where(whole, fatal=False) == []
 
 
 def test_images_of_other_classes_need_not_exist(tmp_path):

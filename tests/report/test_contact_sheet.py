@@ -126,3 +126,18 @@ def test_phantoms_have_a_sheet_for_each_class(tmp_path):
     sheets = section(examination)["sheets"]
     assert [label for label, *_ in sheets] == dataset.classes
     assert sum(n for _, _, n, _ in sheets) == len(dataset.manifest)
+
+
+def test_a_page_stays_small_with_many_classes_and_many_kinds_of_problems(hostile, monkeypatch):
+    monkeypatch.setattr("vitrial.report.examination.SHEETS", 2)
+    monkeypatch.setattr("vitrial.report.examination.ON_SHEETS", 18)
+    examination = replace(hostile, classes=[*hostile.classes, "x", "y", "z"])
+    shown = section(examination)
+    assert len(shown["sheets"]) <= 2
+    assert all(n <= 9 for _, n, _, _ in shown["sheets"])
+    assert shown["more_classes"] == len(examination.classes) - 2
+    kinds = [Problem("p", f"kind {chr(97 + i // 26)}{chr(97 + i % 26)}", "m") for i in range(99)]
+    found = findings(kinds, examination)
+    assert len(found) == 61
+    assert (found[-1].count, found[-1].fatal) == (39, True)
+    assert "39 other kinds are in problems.csv" in found[-1].what

@@ -24,6 +24,8 @@ from vitrial.seeds import draw_names
 
 COMMONEST, PLACES, PICTURES = 5, 20, 12
 """Shown of a kind of value, of the places of a finding, and of its images."""
+PRINTED = 60
+"""Classes in the terminal; the page lists all."""
 FINDINGS, SHEETS, ON_SHEETS = 60, 50, 640
 """Shown on a page: kinds of findings, classes with a contact sheet, and images on all sheets. A
 thumbnail takes about 2 KB: a page stays below 4 MB however many classes there are."""
@@ -178,8 +180,10 @@ def print_summary(examination: Examination, console: Console) -> None:
     """Print class counts, sizes and shortcuts; what is wrong is printed by `report_problems`."""
     counts = examination.class_table()
     classes = Table("class", *counts.columns)
-    for label, row in counts.iterrows():
+    for label, row in counts.head(PRINTED).iterrows():
         classes.add_row(Text(str(label)), *map(str, row))
+    if len(counts) > PRINTED:
+        classes.add_row(f"and {len(counts) - PRINTED:,} more, on the page")
     kinds = Table("", "of the images that can be decoded", show_header=True)
     for name, text in facts(examination):
         kinds.add_row(name, Text(text))
