@@ -15,7 +15,7 @@ from vitrial.data.trim import organ_box
 from vitrial.errors import VitrialError
 from vitrial.protocol import Image
 
-DECODING = 2
+DECODING = 3
 """Raised whenever a file gives other pixels than before: caches made earlier are not used."""
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 SUFFIXES = frozenset(
