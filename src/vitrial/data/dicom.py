@@ -92,8 +92,12 @@ def _decode(content: bytes, image: Image) -> Decoded:
     refuse_large(file, frames, index, decoder.is_encapsulated)
     # pylibjpeg-rle is faster, and panics past every `except` where a file is damaged.
     plugin = {RLELossless: "pydicom"}.get(decoder.UID, "")
-    options = {"decoding_plugin": plugin, "correct_unused_bits": False}
-    pixels, shown = decoder.as_array(file, index=index, **options)
+    pixels, shown = decoder.as_array(
+        file,
+        index=index,
+        decoding_plugin=plugin,
+        correct_unused_bits=False,  # type: ignore[arg-type]  # pydicom means Unpack[DecodeOptions]
+    )
     bits = int(file.get("BitsStored", 8 * pixels.itemsize))
     pixels = _without_unused_bits(pixels, file, bits)
     if photometric in GRAYS:
