@@ -34,8 +34,8 @@ STALE = 86_400
 """Seconds after which what a killed run left behind is removed."""
 COLUMNS = ("image", "sha256", "bytes", "width", "height", "mode")
 CHECKSUM = "checksum"
-"""Column of an index besides: xxh3 of each image's pixels, uint64. It takes a seventh of the time of
-crc32 (benchmarks/cache.py), so that every reading can be verified."""
+"""Column of an index besides: xxh3 of each image's pixels, uint64. It takes a seventh of crc32's
+time (benchmarks/cache.py), so that every reading can be verified."""
 PIXELS, INDEX, ABOUT = "pixels.npy", "index.parquet", "about.json"
 """The files of a cache, in the order in which they are written; the last proves the index whole."""
 LISTINGS = "listings"
