@@ -21,8 +21,9 @@ import pandas as pd
 import typer
 from scipy.ndimage import zoom
 from table import Row, publish
+from xxhash import xxh3_64_intdigest
 
-from vitrial.data.cache import COLUMNS, PixelCache
+from vitrial.data.cache import CHECKSUM, PixelCache, header_of, seal
 from vitrial.data.duplicates import find_duplicates
 
 SIDE, BLOBS, COPIES = 256, 8, 100
@@ -30,20 +31,23 @@ SIDE, BLOBS, COPIES = 256, 8, 100
 
 def write_cache(folder: Path, n: int) -> None:
     """Write a cache of n pictures, the last `COPIES` of them copies of the first."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (n, SIDE, SIDE, 3)}
+    shape, checksums = (n, SIDE, SIDE, 3), []
     # Written piece by piece: a child's peak of memory starts at its parent's.
     with (folder / "pixels.npy").open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
+        file.write(header_of(shape))
         for row in range(n):
             copied = row >= n - COPIES
             seed = row - n + COPIES if copied else row
             coarse = np.random.default_rng(seed).random((BLOBS, BLOBS, 3))
             picture = 255 * zoom(coarse, (SIDE // BLOBS, SIDE // BLOBS, 1), order=1)
-            file.write((0.7 * picture + 20 if copied else picture).astype(np.uint8).tobytes())
+            pixels = (0.7 * picture + 20 if copied else picture).astype(np.uint8)
+            file.write(pixels.tobytes())
+            checksums.append(xxh3_64_intdigest(pixels))
     name = [f"{row}.png" for row in range(n)]
     index = pd.DataFrame({"image": name, "sha256": name, "bytes": 0})
     index = index.assign(width=SIDE, height=SIDE, mode="RGB")
-    index[list(COLUMNS)].to_parquet(folder / "index.parquet")
+    index[CHECKSUM] = np.array(checksums, np.uint64)
+    seal(folder, index, shape, {})
 
 
 def measure(folder: Path) -> tuple[float, float, int]:

@@ -227,6 +227,19 @@ def data_check(
             raise typer.Exit(1)
 
 
+@data_app.command("names")
+def data_names(
+    root: Annotated[Path, typer.Argument(help="The root of a data set with DICOM files.")],
+    out: Annotated[Path, typer.Option(help="A CSV; keep it where patients' names may be.")],
+) -> None:
+    """Say which file each DICOM image is that a study shows under another name."""
+    with sentences():
+        from vitrial.data.hidden_names import write_names
+
+        count = write_names(root, out)
+        out_console.print(f"{count} names are in {out}.", soft_wrap=True, highlight=False)
+
+
 @app.command()
 def status(study: StudyFolder) -> None:
     """Show which runs are done, running, failed and left."""

@@ -2,6 +2,7 @@ import io
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pydicom.data
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from vitrial.data import cache as cache_module
-from vitrial.data.cache import PixelCache, prepare
-from vitrial.data.decode import decode
+from vitrial.data.cache import DamagedCacheError, PixelCache, prepare
+from vitrial.data.decode import decode, dicom_decoders
 from vitrial.data.manifest import Dataset
 from vitrial.errors import VitrialError
 from vitrial.protocol import Image
@@ -159,25 +161,132 @@ def test_a_file_that_could_not_be_read_is_read_again(tmp_path):
     assert (cache.shape[0], problems) == (2, [])
 
 
-@pytest.mark.parametrize("damage", ["truncated", "removed", "no index", "bad listing"])
-def test_a_damaged_cache_is_made_again(tmp_path, damage):
+FILES = ("pixels.npy", "index.parquet", "about.json")
+ALL = np.arange(12)
+
+
+def flip(path, at):
+    """Damage a file by one bit, as a failing disk does."""
+    content = bytearray(path.read_bytes())
+    content[at % len(content)] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "truncated": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "emptied": lambda path: os.truncate(path, 0),
+    "removed": lambda path: path.unlink(),
+    "a bit of its header": lambda path: flip(path, 30),
+    "a bit of the middle": lambda path: flip(path, path.stat().st_size // 2),
+    "a bit of the end": lambda path: flip(path, -1),
+}
+# All of the pixels and of the index; of the rest what it proves them with.
+DAMAGED = [(name, damage) for name in FILES[:2] for damage in DAMAGE]
+DAMAGED += [("about.json", damage) for damage in ("truncated", "emptied", "removed")]
+
+
+def expected_of(contents):
+    return np.stack([decode(content, SMALL).pixels for content in contents.values()])
+
+
+@pytest.mark.parametrize(("name", "damage"), DAMAGED)
+def test_a_damaged_cache_is_made_again_and_that_is_said(tmp_path, capfd, name, damage):
     dataset = dataset_of(CONTENTS)
     cache, _ = prepare(dataset, SMALL, tmp_path)
-    match damage:
-        case "truncated":
-            os.truncate(cache.path / "pixels.npy", 1000)
-        case "removed":
-            (cache.path / "pixels.npy").unlink()
-        case "no index":
-            (cache.path / "index.parquet").write_bytes(b"")
-        case "bad listing":
-            next((tmp_path / "listings").iterdir()).write_text("{")
-    if damage != "bad listing":
-        with pytest.raises(VitrialError, match="remove it"):
-            PixelCache(cache.path)
-    again, _ = prepare(dataset, SMALL, tmp_path)
-    assert again.key == cache.key
-    np.testing.assert_array_equal(again.read([11])[0], decode(png(11), SMALL).pixels)
+    whole = {name: (cache.path / name).read_bytes() for name in FILES}
+    DAMAGE[damage](cache.path / name)
+    again, problems = prepare(dataset, SMALL, tmp_path)
+    assert (again.key, problems) == (cache.key, [])
+    np.testing.assert_array_equal(again.read(ALL), expected_of(CONTENTS))
+    assert capfd.readouterr().err.count("is damaged: it is made anew.") == 1
+    assert {name: (cache.path / name).read_bytes() for name in FILES} == whole
+    # And from then on it is as good as any.
+    prepare(dataset, SMALL, tmp_path)[0].verify()
+    assert "damaged" not in capfd.readouterr().err
+
+
+@settings(max_examples=60, deadline=None)
+@given(at=st.integers(0, 12 * 16 * 16 * 3 - 1), bit=st.integers(0, 7))
+def test_any_changed_bit_of_the_pixels_is_noticed(twelve, tmp_path_factory, at, bit):
+    folder = tmp_path_factory.mktemp("changed") / "cache"
+    shutil.copytree(twelve.path, folder)
+    content = bytearray((folder / "pixels.npy").read_bytes())
+    content[128 + at] ^= 1 << bit
+    (folder / "pixels.npy").write_bytes(content)
+    changed = PixelCache(folder)
+    row = at // (16 * 16 * 3)
+    with pytest.raises(DamagedCacheError, match="1 of 3 images are not as they were written"):
+        changed.read(np.array([row - 1, row, (row + 1) % 12]) % 12)
+    with pytest.raises(DamagedCacheError):
+        changed.verify()
+    np.testing.assert_array_equal(
+        changed.read(np.delete(ALL, row)), twelve.read(np.delete(ALL, row))
+    )
+
+
+def test_a_damaged_listing_is_written_again(tmp_path):
+    cache, _ = prepare(dataset_of(CONTENTS), SMALL, tmp_path)
+    next((tmp_path / "listings").iterdir()).write_text("{")
+    again, _ = prepare(dataset_of(CONTENTS), SMALL, tmp_path)
+    np.testing.assert_array_equal(again.read(ALL), cache.read(ALL))
+
+
+@pytest.mark.parametrize("damage", ["a bit of the middle", "truncated", "removed"])
+def test_damage_that_comes_later_is_met_in_reading(tmp_path, capfd, damage):
+    cache, _ = prepare(dataset_of(CONTENTS), SMALL, tmp_path)
+    copied = pickle.loads(pickle.dumps(cache))
+    cache.read(ALL)
+    DAMAGE[damage](cache.path / "pixels.npy")
+    with pytest.raises(DamagedCacheError, match="remove it"):
+        copied.read(ALL)  # what is pickled has no files to make it from
+    with ThreadPoolExecutor(8) as pool:
+        for read in pool.map(lambda _: cache.read(ALL), range(16)):
+            np.testing.assert_array_equal(read, expected_of(CONTENTS))
+    assert capfd.readouterr().err.count("is damaged: it is made anew.") == 1
+    np.testing.assert_array_equal(copied.read(ALL), expected_of(CONTENTS))
+
+
+def test_a_reader_keeps_the_file_that_is_replaced(tmp_path):
+    cache, _ = prepare(dataset_of(CONTENTS), SMALL, tmp_path)
+    mapped = np.load(cache.path / "pixels.npy", mmap_mode="r")
+    flip(cache.path / "pixels.npy", -1)
+    folder = cache.path.stat().st_ino
+    cache.read(ALL)
+    assert cache.path.stat().st_ino == folder
+    # The old file, with its damage: its mapping is whole, and another file has its name.
+    assert (mapped[:11] == cache.read(ALL)[:11]).all()
+    assert (mapped[11] != cache.read(ALL)[11]).sum() == 1
+
+
+def test_damage_of_a_cache_whose_files_have_changed_is_an_error(tmp_path):
+    dataset = dataset_of(dict(CONTENTS))
+    cache, _ = prepare(dataset, SMALL, tmp_path)
+    flip(cache.path / "pixels.npy", -1)
+    dataset.reader.contents["3.png"] = png(99)
+    with pytest.raises(DamagedCacheError, match="have changed since: give the same command again"):
+        cache.read(ALL)
+
+
+def test_a_cache_without_checksums_is_of_an_older_version(twelve, tmp_path):
+    shutil.copytree(twelve.path, tmp_path / "old")
+    twelve.index.to_parquet(tmp_path / "old" / "index.parquet")
+    (tmp_path / "old" / "about.json").write_text('{"dataset": "memory", "images": 12}')
+    with pytest.raises(DamagedCacheError, match="of an older version: remove it"):
+        PixelCache(tmp_path / "old")
+
+
+def test_the_decoders_of_dicom_are_in_the_key_where_there_is_dicom(tmp_path, monkeypatch):
+    file = Path(pydicom.data.get_testdata_file("CT_small.dcm")).read_bytes()
+    plain, dicom = dataset_of(CONTENTS), dataset_of(CONTENTS | {"a.dcm": file})
+    first = [prepare(dataset, SMALL, tmp_path)[0].key for dataset in (plain, dicom)]
+    assert {"pydicom", "pylibjpeg", "pylibjpeg-openjpeg"} <= set(dicom_decoders())
+    other = dicom_decoders() | {"pylibjpeg-openjpeg": "99"}
+    monkeypatch.setattr(cache_module, "dicom_decoders", lambda: other)
+    plain.reader.reads = dicom.reader.reads = 0
+    second = [prepare(dataset, SMALL, tmp_path)[0].key for dataset in (plain, dicom)]
+    assert (plain.reader.reads, dicom.reader.reads) == (0, 13)
+    assert second[0] == first[0]
+    assert second[1] != first[1]
 
 
 def test_two_at_once(tmp_path):

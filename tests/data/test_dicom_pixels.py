@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -229,15 +230,21 @@ def test_windows():
     assert levels(dicom(values, **sigmoid))[0, :6].tolist() == [1, 30, 128, 224, 225, 254]
 
 
-def test_the_first_window_is_used_and_one_of_no_width_is_not():
+def test_the_first_window_is_used():
     values = RAMP * 100
     two = dicom(values, WindowCenter=[12800, 5], WindowWidth=[25600, 3])
     np.testing.assert_array_equal(levels(two), linear(values, 12800, 25600))
-    none = shown(dicom(values, WindowCenter=100, WindowWidth=0))
-    np.testing.assert_array_equal(none.pixels[..., 0], RAMP)
-    assert "no window" in noted(none)
     narrow = shown(dicom(values, WindowCenter=-500, WindowWidth=10))
     assert "spans 1 of 256 gray levels" in noted(narrow)
+
+
+@pytest.mark.parametrize("center", [0, [0, 40]])
+def test_a_window_around_zero(center):
+    values = RAMP.astype(np.int16) * 8 - 1024
+    file = dicom(values, WindowCenter=center, WindowWidth=[400, 80][: np.size(center)])
+    decoded = shown(file)
+    np.testing.assert_array_equal(decoded.pixels[..., 0], linear(values, 0, 400))
+    assert decoded.notes == []
 
 
 def test_hounsfield_units():
@@ -287,6 +294,29 @@ def test_padding_is_black_and_sets_no_range():
         shown(everything)
 
 
+@pytest.mark.parametrize("filled", ["copies of the sign", "zeros"])
+def test_bits_that_are_not_used_hold_copies_of_the_sign_or_nothing(filled):
+    values = RAMP.astype(np.int16) * 8 - 1024
+    stored = values if filled == "copies of the sign" else values & 0xFFF
+    window = {"WindowCenter": 0, "WindowWidth": 2048}
+    file = dicom(stored.astype(np.int16), BitsStored=12, HighBit=11, **window)
+    np.testing.assert_array_equal(levels(file), linear(values, 0, 2048))
+
+
+def test_an_overlay_in_bits_that_are_not_used_is_not_shown():
+    file = dicom(RAMP | (RAMP % 2) << 12, BitsStored=12, HighBit=11)
+    file.add_new((0x6000, 0x0102), "US", 12)
+    np.testing.assert_array_equal(levels(file), RAMP)
+
+
+def test_padding_may_be_beyond_the_bits_in_use():
+    values = RAMP.copy()
+    values[0] = 0xF000
+    found = levels(dicom(values, BitsStored=12, HighBit=11, PixelPaddingValue=0xF000))
+    assert (found[0] == 0).all()
+    assert (found[1, 0], found[-1, -1]) == (0, 255)
+
+
 # Frames
 
 
@@ -300,12 +330,13 @@ def test_the_middle_frame():
     assert (shown(compressed).pixels == 100).all()
 
 
-def test_a_frame_of_an_enhanced_file_has_its_own_window():
+@pytest.mark.parametrize("center", [128, 0])
+def test_a_frame_of_an_enhanced_file_has_its_own_window(center):
     frames = np.stack([RAMP, RAMP, RAMP])
     windows = []
-    for center in (1, 128, 9999):
+    for each in (1, center, 9999):
         window, group = Dataset(), Dataset()
-        window.WindowCenter, window.WindowWidth = center, 101
+        window.WindowCenter, window.WindowWidth = each, 101
         group.FrameVOILUTSequence = [window]
         windows.append(group)
     slope, shared = Dataset(), Dataset()
@@ -316,7 +347,7 @@ def test_a_frame_of_an_enhanced_file_has_its_own_window():
         SharedFunctionalGroupsSequence=[shared],
         PerFrameFunctionalGroupsSequence=windows,
     )
-    np.testing.assert_array_equal(levels(file), linear(RAMP * 2.0 - 100, 128, 101))
+    np.testing.assert_array_equal(levels(file), linear(RAMP * 2.0 - 100, center, 101))
 
 
 # What is refused
@@ -364,7 +395,48 @@ def video():
     return file
 
 
+def rescaled(slope, intercept=0):
+    return lambda: unchecked(RescaleSlope=slope, RescaleIntercept=intercept)
+
+
+def windowed(center, width, **more):
+    return lambda: unchecked(WindowCenter=center, WindowWidth=width, **more)
+
+
+def unchecked(**elements):
+    """With values that pydicom warns of."""
+    with disable_value_validation():
+        return dicom(RAMP, **elements)
+
+
+def beyond_its_bits():
+    """12-bit values where the header says 8."""
+    return dicom(RAMP * 16, BitsStored=8, HighBit=7)
+
+
+def beyond_its_signed_bits():
+    return dicom(RAMP.astype(np.int16) - 1000, BitsStored=8, HighBit=7)
+
+
+def in_the_upper_bits():
+    """12-bit values shifted to the left, which pydicom does not undo."""
+    return dicom(RAMP * 256, BitsStored=12, HighBit=15)
+
+
 REFUSED = {
+    "a slope of 0": (rescaled(0), "rescale slope of 0"),
+    "a slope of NaN": (rescaled("nan"), "rescale slope or intercept that is not a finite"),
+    "an infinite slope": (rescaled("inf"), "rescale slope or intercept that is not a finite"),
+    "an intercept of NaN": (rescaled(1, "nan"), "rescale slope or intercept that is not a finite"),
+    "a slope too large": (rescaled("1e307", 0), "rescaled to values that are not finite"),
+    "a center of NaN": (windowed("nan", 100), "window that is not a finite"),
+    "a width of NaN": (windowed(100, "nan"), "window that is not a finite"),
+    "an infinite width": (windowed(100, "inf"), "window that is not a finite"),
+    "a width of 0": (windowed(100, 0), "window of no width"),
+    "a negative width": (windowed(100, -4, VOILUTFunction="SIGMOID"), "window of no width"),
+    "values beyond their bits": (beyond_its_bits, "more than the 8 bits of its BitsStored"),
+    "signed values beyond": (beyond_its_signed_bits, "more than the 8 bits of its BitsStored"),
+    "values in the upper bits": (in_the_upper_bits, "more than the 12 bits of its BitsStored"),
     "no pixels": (without_pixels, "CT Image Storage"),
     "a document": (pdf, "Encapsulated PDF Storage"),
     "video": (video, "MPEG2 Main Profile .*which is not read"),

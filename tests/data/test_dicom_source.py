@@ -1,5 +1,6 @@
 import io
 import math
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pydicom.data
 import pytest
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     CTImageStorage,
@@ -16,12 +18,12 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from vitrial.data.checks import usable, write_problems
+from vitrial.data.files import Files
+from vitrial.data.hidden_names import shown_names
 from vitrial.data.sources import load_dataset
 from vitrial.errors import VitrialError
-from vitrial.protocol import DicomData, Image
+from vitrial.protocol import DicomData
 
-IMAGE = Image(resize=16, channels=1)
 RNG = np.random.default_rng(0)
 
 
@@ -69,6 +71,13 @@ def load(root, **keys):
     return load_dataset(DicomData(source="dicom", root=root, table="t.csv", **keys))
 
 
+def own_names(root, dataset):
+    """The files that a manifest's images are."""
+    files = Files(root)
+    own = {other: name for name, other in shown_names(files, files.names()).items()}
+    return dataset.manifest["image"].map(own)
+
+
 def fatal(dataset):
     return [problem for problem in dataset.problems if problem.fatal]
 
@@ -106,7 +115,7 @@ def test_what_a_table_may_name_images_by(folder, identity):
     assert len(dataset.manifest) == 3 * each
     assert dataset.classes == ["class 0", "class 1", "class 2"]
     # Each patient has a label, an own group and a folder.
-    patients = dataset.manifest["image"].str.split("/").str[0]
+    patients = own_names(folder, dataset).str.split("/").str[0]
     assert (dataset.manifest["label"] == "class " + patients).all()
     assert dataset.manifest.groupby("group")["label"].nunique().tolist() == [1, 1, 1]
     assert set(dataset.manifest["group"]) == {f"patient-000{i}" for i in (1, 2, 3)}
@@ -116,12 +125,14 @@ def test_what_a_table_may_name_images_by(folder, identity):
 
 def test_pseudonyms_do_not_depend_on_the_place_of_files(folder, tmp_path_factory):
     table(folder, [(f"id-{p}", "a") for p in range(3)])
-    first = load(folder).manifest.sort_values("image")
+    first = load(folder)
+    first = first.manifest.assign(own=own_names(folder, first)).sort_values("own")
     other = tmp_path_factory.mktemp("other")
     for p in (2, 0, 1):
         save(image(f"id-{p}", 5, 6), other / f"{p}")
     table(other, [(f"id-{p}", "a") for p in range(3)])
-    again = load(other).manifest.sort_values("image")
+    again = load(other)
+    again = again.manifest.assign(own=own_names(other, again)).sort_values("own")
     assert first["group"].drop_duplicates().tolist() == again["group"].tolist()
 
 
@@ -133,14 +144,14 @@ def test_metadata(tmp_path):
         "BodyPartExamined": "BREAST",
         "ViewPosition": "MLO",
         "Laterality": "L",
-        "Manufacturer": "Acme",
+        "Manufacturer": "SIEMENS Healthineers",
     }
     save(image("one", **elements), tmp_path / "a.dcm")
     save(image("two", PatientAge=""), tmp_path / "b.dcm")
     table(tmp_path, [("a", "x"), ("b", "y")])
     full, empty = load(tmp_path).manifest.to_dict("records")
     given = {"modality": "MG", "sex": "F", "age": 1.5, "body_part": "BREAST"}
-    given |= {"view_position": "MLO", "laterality": "L", "manufacturer": "Acme"}
+    given |= {"view_position": "MLO", "laterality": "L", "manufacturer": "Siemens"}
     assert given.items() <= full.items()
     assert empty["modality"] == empty["sex"] == empty["manufacturer"] == ""
     assert math.isnan(empty["age"])
@@ -161,9 +172,11 @@ def test_other_files_lie_about(tmp_path):
     table(tmp_path, [("a.dcm", "x"), ("b", "y")])
     dataset = load(tmp_path)
     assert fatal(dataset) == []
-    assert dataset.manifest["image"].tolist() == ["a.dcm", "b"]
+    assert own_names(tmp_path, dataset).tolist() == ["a.dcm", "b"]
     assert "hold no image in" in notes(dataset)
-    assert "outside cannot be read" in notes(dataset)
+    # A link out of the root, which nothing names.
+    assert re.search(r"file-\d cannot be read", notes(dataset))
+    assert "outside" not in notes(dataset)
 
 
 def test_a_zip(folder, tmp_path_factory):
@@ -174,7 +187,7 @@ def test_a_zip(folder, tmp_path_factory):
     table(root, [(f"id-{p}", "a") for p in range(3)])
     dataset = load(root)
     assert len(dataset.manifest) == 12
-    assert dataset.manifest["image"][0].startswith("images.zip/")
+    assert own_names(root, dataset).str.startswith("images.zip/").all()
     assert dataset.reader.read(dataset.manifest["image"][0])
 
 
@@ -184,7 +197,8 @@ def test_images_that_do_not_say_whose_they_are(tmp_path):
         save(image("", 8, i, StudyInstanceUID=""), tmp_path / f"alone{i}")
     table(tmp_path, [(f"{kind}{i}", "x") for kind in ("study", "alone") for i in range(2)])
     dataset = load(tmp_path)
-    assert dataset.manifest["group"].tolist() == ["study-0001", "study-0001", "alone0", "alone1"]
+    alone = dataset.manifest["image"].tolist()[2:]
+    assert dataset.manifest["group"].tolist() == ["study-0001", "study-0001", *alone]
     assert "is empty in 2 images; each study" in notes(dataset)
     assert "is empty in 2 images; each image" in notes(dataset)
 
@@ -260,75 +274,73 @@ def test_a_folder_without_images(tmp_path):
         load(tmp_path)
 
 
-# What must not be told
-
-NAME, ID, BIRTH = "Rumpelstilz^Ottokar", "PX-90210", "19261231"
-PRIVATE = ("rumpelstilz", "ottokar", "px90210", "px-90210", "19261231", "1926-12-31", "id-7788")
+# What headers and paths tell of patients
 
 
-def private(study, image_, **elements):
-    who = {"PatientName": NAME, "PatientBirthDate": BIRTH, "OtherPatientIDs": "ID-7788"}
-    return image(ID, study, image_, **who | elements)
+def test_names_are_the_same_again_wherever_files_lie(tmp_path):
+    for place, path in (("here", "Ottokar/1"), ("there", "x/2")):
+        save(image("Ottokar"), tmp_path / place / path)
+        table(tmp_path / place, [("Ottokar", "a")])
+    (here,), (there,) = (load(tmp_path / place).manifest["image"] for place in ("here", "there"))
+    assert re.fullmatch("image-[0-9a-f]{16}", here)
+    assert here == there
 
 
-@pytest.mark.parametrize("key", ["PatientID", "file name"])
-def test_nothing_written_tells_who_a_patient_is(tmp_path, caplog, capfd, key):
-    root, out = tmp_path / "root", tmp_path / "out"
-    out.mkdir()
-    paths = [f"{BIRTH}/px_90210-{i}.dcm" for i in range(3)]
-    for i, path in enumerate(paths):
-        save(private(0, i, Manufacturer="Ottokar Rumpelstilz"), root / path)
-    # A damaged file, one that is gone when it is to be read, and one without the patient's name
-    # in the patient's folder.
-    save(private(1, 0, PixelData=b"short "), root / "RUMPELSTILZ, Ottokar/damaged.dcm")
-    save(private(1, 1), root / "Ottokar/gone.dcm")
-    save(image("stranger", 1, 2), root / "Rumpelstilz/other.dcm")
-    (root / "Rumpelstilz/garbage.dcm").write_bytes(bytes(128) + b"DICM\x02\0\x10\0UI\xff\xff1")
-    others = [f"n{i}" for i in range(8)]
-    for name in others:
-        save(image(name), root / f"{name}.dcm")
-    if key == "PatientID":
-        rows = [(ID, "a"), ("stranger", "a"), ("PX-90210-b", "a")]
-        rows += [(name, "ab"[i % 2]) for i, name in enumerate(others)]
-    else:
-        rows = [(path, "a") for path in paths]
-        rows += [(name, "a") for name in ("damaged", "gone.dcm", "Rumpelstilz/other.dcm")]
-        rows += [(f"{name}.dcm", "ab"[i % 2]) for i, name in enumerate(others)]
-        rows += [("Ottokar/not-there.dcm", "b")]
-    table(root, rows)
-    dataset = load(root)
-    manifest = dataset.manifest
-    assert len(manifest) == 14
-    disguised = manifest["image"].str.fullmatch(r"image-[0-9a-f]{16}\.dcm")
-    assert disguised.sum() == 6
-    (root / "Ottokar/gone.dcm").unlink()
-    kept, _, problems = usable(dataset, IMAGE, out / "cache", on_problem="leave_out")
-    assert len(kept.manifest) == 12
-    kept.manifest.to_parquet(out / "manifest.parquet", compression="none")
-    kept.manifest.to_csv(out / "manifest.csv")
-    write_problems(problems, out / "problems.csv")
-    (out / "said").write_text(caplog.text + "".join(capfd.readouterr()) + repr(dataset.problems))
-    listed = "".join(str(path.relative_to(out)) for path in sorted(out.rglob("*")))
-    (out / "names").write_text(listed)
-    written = [path for path in out.rglob("*") if path.is_file()]
-    assert len(written) >= 8
-    for path in written:
-        content = path.read_bytes().lower()
-        if path.suffix == ".parquet":
-            content += pd.read_parquet(path).to_csv().lower().encode()
-        for text in PRIVATE:
-            assert text.encode() not in content, path
-            assert text.encode("utf-16-le") not in content, path
+def test_an_image_that_is_there_twice_has_two_names(tmp_path):
+    for path in ("a.dcm", "b.DCM"):
+        save(image("one"), tmp_path / path)
+    without = image("two", SOPInstanceUID="")
+    without.file_meta.MediaStorageSOPInstanceUID = "1.2"
+    save(without, tmp_path / "c.Oezlem")
+    table(tmp_path, [("one", "a"), ("two", "b")])
+    first, second, third = load(tmp_path).manifest["image"]
+    assert second == first.removesuffix(".dcm") + "-2.dcm"
+    assert third == "file-1"
 
 
-def test_the_disguise_is_the_same_again_and_needs_no_disguise_elsewhere(tmp_path):
-    save(private(0, 0), tmp_path / f"{ID}.dcm")
-    save(image("n1"), tmp_path / "plain.dcm")
-    table(tmp_path, [(ID, "a"), ("n1", "b")])
-    first, second = load(tmp_path), load(tmp_path)
-    pd.testing.assert_frame_equal(first.manifest, second.manifest)
-    assert first.manifest["image"][1] == "plain.dcm"
-    name = first.manifest["image"][0]
-    assert first.reader.stamp(name) == second.reader.stamp(name)
-    content = io.BytesIO(first.reader.read(name))
-    assert pydicom.dcmread(content).PatientID == ID
+def test_errors_of_reading_name_no_file(tmp_path):
+    save(image("one"), tmp_path / "Ottokar/IM1")
+    table(tmp_path, [("one", "a")])
+    dataset = load(tmp_path)
+    name = dataset.manifest["image"][0]
+    assert pydicom.dcmread(io.BytesIO(dataset.reader.read(name))).PatientID == "one"
+    (tmp_path / "Ottokar/IM1").unlink()
+    for ask in (dataset.reader.read, dataset.reader.stamp):
+        for asked in (name, "Ottokar/IM1"):
+            with pytest.raises(OSError, match="it is gone, damaged") as raised:
+                ask(asked)
+            assert "Ottokar" not in f"{raised.value!r} {raised.value.filename}"
+            assert raised.value.__cause__ is None
+    (tmp_path / "Ottokar.zip").write_bytes(b"PK")
+    with pytest.raises(VitrialError, match=r"zip file below .* cannot be read") as raised:
+        load(tmp_path)
+    assert "Ottokar" not in str(raised.value)
+
+
+FREE = ("Modality", "PatientSex", "BodyPartExamined", "ViewPosition", "Laterality", "Manufacturer")
+
+
+def test_values_that_are_no_terms_of_the_standard_are_not_kept(tmp_path):
+    with disable_value_validation():
+        save(image("one", **dict.fromkeys(FREE, "Ottokar"), PatientAge="093Y"), tmp_path / "1")
+        terms = {"BodyPartExamined": "c spine", "Laterality": "r", "Manufacturer": "Kodak^Ottokar"}
+        save(image("two", **terms, PatientAge="089Y"), tmp_path / "2")
+    table(tmp_path, [("one", "a"), ("two", "b")])
+    first, second = load(tmp_path).manifest.to_dict("records")
+    columns = ("modality", "sex", "body_part", "view_position", "laterality", "manufacturer")
+    assert [first[column] for column in columns] == ["other"] * 6
+    assert [second[column] for column in columns[2:]] == ["CSPINE", "", "R", "Kodak"]
+    assert (first["age"], second["age"]) == (90, 89)
+
+
+def test_further_columns_on_request(tmp_path):
+    save(image("one", KVP="29", StationName="Room 2"), tmp_path / "1")
+    save(image("two"), tmp_path / "2")
+    table(tmp_path, [("one", "a"), ("two", "b")])
+    manifest = load(tmp_path, columns=["KVP", "StationName"]).manifest
+    assert manifest[["KVP", "StationName"]].to_numpy().tolist() == [["29", "Room 2"], ["", ""]]
+    for keyword in ("PatientName", "OperatorsName", "PatientID", "OtherPatientIDsSequence"):
+        with pytest.raises(VitrialError, match=f"columns: {keyword} names a person"):
+            load(tmp_path, columns=["KVP", keyword])
+    with pytest.raises(VitrialError, match="no element 'KPV', did you mean KVP"):
+        load(tmp_path, columns=["KPV"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 import numpy as np
@@ -15,7 +17,7 @@ from vitrial.data.trim import organ_box
 from vitrial.errors import VitrialError
 from vitrial.protocol import Image
 
-DECODING = 2
+DECODING = 3
 """Raised whenever a file gives other pixels than before: caches made earlier are not used."""
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 SUFFIXES = frozenset(
@@ -25,6 +27,16 @@ SMALLEST = 8
 """Shortest side in pixels that is taken for an image."""
 FEW_LEVELS = 16
 """Fewer of the 256 gray levels than this: 12-bit values in the window of 16-bit ones have 16."""
+DICOM_DECODERS = (
+    "pydicom",
+    "pylibjpeg",
+    "pylibjpeg-libjpeg",
+    "pylibjpeg-openjpeg",
+    "pylibjpeg-rle",
+    "python-gdcm",
+    "pyjpegls",
+)
+"""What pydicom decodes with, if it is there."""
 # Tags of EXIF and TIFF, with the values of theirs that matter here.
 ORIENTATION, BITS_PER_SAMPLE = 0x0112, 258
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
@@ -121,6 +133,15 @@ def require_dicom() -> None:
     """
     if find_spec("pydicom") is None or find_spec("pylibjpeg") is None:
         raise VitrialError("Reading DICOM files needs: pip install 'vitrial[dicom]'")
+
+
+def dicom_decoders() -> dict[str, str]:
+    """The versions of what decides the pixels of DICOM files, of those that are installed."""
+    found = {}
+    for name in DICOM_DECODERS:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def check_size(width: int, height: int) -> None:

@@ -7,6 +7,7 @@ which order. Nothing that a header says is quoted to the user, except how its pi
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 import pydicom
@@ -37,6 +38,8 @@ GRAYS = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "PALETTE COLOR")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 AGAIN = "export or download it again"
+RESCALE = "correct its RescaleSlope and RescaleIntercept, or remove both"
+WINDOW = "correct its WindowCenter and WindowWidth, or remove both"
 
 
 def decode_dicom(content: bytes, image: Image) -> Decoded:
@@ -89,8 +92,14 @@ def _decode(content: bytes, image: Image) -> Decoded:
     refuse_large(file, frames, index, decoder.is_encapsulated)
     # pylibjpeg-rle is faster, and panics past every `except` where a file is damaged.
     plugin = {RLELossless: "pydicom"}.get(decoder.UID, "")
-    pixels, shown = decoder.as_array(file, index=index, decoding_plugin=plugin)
-    bits = int(file.get("BitsStored") or 8 * pixels.itemsize)
+    pixels, shown = decoder.as_array(
+        file,
+        index=index,
+        decoding_plugin=plugin,
+        correct_unused_bits=False,  # type: ignore[arg-type]  # pydicom means Unpack[DecodeOptions]
+    )
+    bits = int(file.get("BitsStored", 8 * pixels.itemsize))
+    pixels = _without_unused_bits(pixels, file, bits)
     if photometric in GRAYS:
         _apply_functional_groups(file, index)
         picture = Pillow.fromarray(_gray(pixels, file, bits, notes))
@@ -134,6 +143,32 @@ def _decoder(file: pydicom.FileDataset, notes: list[Note]) -> Decoder:
     if not decoder.is_available:
         raise VitrialError(f"Reading {syntax.name} files needs: pip install 'vitrial[dicom]'")
     return decoder
+
+
+def _without_unused_bits(pixels: np.ndarray, file: Dataset, bits: int) -> np.ndarray:
+    """Stored values without the bits beyond BitsStored, in which there must be no value.
+
+    There may be copies of the sign, or an overlay, as the standard had it until 2004.
+    """
+    unused = 8 * pixels.itemsize - bits
+    if pixels.dtype.kind not in "iu" or unused <= 0:
+        return pixels
+    padding = _padding(pixels, file)
+    padded = np.zeros_like(pixels, bool) if padding is None else padding
+    overlay = _has_overlay(file)
+    if not overlay and not padded.all():
+        low, high = pixels.min(where=~padded, initial=0), pixels.max(where=~padded, initial=0)
+        least = -(2 ** (bits - 1)) if pixels.dtype.kind == "i" else 0
+        if low < least or high >= 2**bits:
+            what = f"has values that need more than the {bits} bits of its BitsStored"
+            raise DecodeError(what, "correct its BitsStored and HighBit, or export it again")
+    return np.where(padded, pixels, pixels << unused >> unused)
+
+
+def _has_overlay(file: Dataset) -> bool:
+    """Whether an overlay lies in bits of the pixels (C.9.2): at bit 0 it has data of its own."""
+    places = (file.get((group, 0x0102)) for group in range(0x6000, 0x6020, 2))
+    return any(place is not None and place.value for place in places)
 
 
 def _apply_functional_groups(file: Dataset, index: int) -> None:
@@ -184,19 +219,33 @@ def _padding(stored: np.ndarray, file: Dataset) -> np.ndarray | None:
 
 def _shades(values: np.ndarray, file: Dataset, bits: int, notes: list[Note]) -> np.ndarray:
     """The gray, from 0 to 255, of each of a file's values; ascending values are expected."""
-    if file.get("RescaleSlope") is None or file.get("RescaleIntercept") is None:
-        file.pop("RescaleSlope", None)
+    _check_rescale(file)
     modal = apply_modality_lut(values, file).astype(np.float64)
+    if not np.isfinite(modal).all():
+        raise DecodeError("is rescaled to values that are not finite numbers", RESCALE)
     if file.get("VOILUTSequence"):
         shades = _looked_up(modal, file)
-    elif _has_window(file):
+    elif file.get("WindowCenter") is not None and file.get("WindowWidth") is not None:
         shades = _windowed(modal, file)
     else:
         return _without_window(values, modal, file, bits, notes)
     if bits > 8 and np.ptp(shades) < FEW_LEVELS:
         what = f"spans {np.ptp(shades) + 1:.0f} of 256 gray levels in the window that it names"
-        notes.append((what, "correct its WindowCenter and WindowWidth"))
+        notes.append((what, WINDOW))
     return shades
+
+
+def _check_rescale(file: Dataset) -> None:
+    """Refuse a slope or intercept that leaves no image; either without the other is not used."""
+    if file.get("ModalityLUTSequence"):
+        return
+    slope, intercept = file.get("RescaleSlope"), file.get("RescaleIntercept")
+    if slope is None or intercept is None:
+        file.pop("RescaleSlope", None)
+    elif not math.isfinite(slope) or not math.isfinite(intercept):
+        raise DecodeError("has a rescale slope or intercept that is not a finite number", RESCALE)
+    elif slope == 0:
+        raise DecodeError("has a rescale slope of 0, which makes all values the same", RESCALE)
 
 
 def _looked_up(modal: np.ndarray, file: Dataset) -> np.ndarray:
@@ -206,23 +255,20 @@ def _looked_up(modal: np.ndarray, file: Dataset) -> np.ndarray:
     return np.asarray(apply_voi(whole, file) / (2**depth - 1) * 255)
 
 
-def _has_window(file: Dataset) -> bool:
-    """Whether there is a window that can be used: some files have one of no width."""
-    if file.get("WindowCenter") is None or file.get("WindowWidth") is None:
-        return False
-    width = float(np.atleast_1d(file.WindowWidth)[0])
-    linear = (file.get("VOILUTFunction") or "LINEAR").upper() == "LINEAR"
-    return width >= 1 if linear else width > 0
-
-
 def _windowed(modal: np.ndarray, file: Dataset) -> np.ndarray:
     """Values through the first window (C.11.2.1.2)."""
+    center, width = (
+        float(np.atleast_1d(file[keyword].value)[0]) for keyword in ("WindowCenter", "WindowWidth")
+    )
+    function = str(file.get("VOILUTFunction") or "LINEAR").upper()
+    if not math.isfinite(center) or not math.isfinite(width):
+        raise DecodeError("has a window that is not a finite number", WINDOW)
+    if width <= 0 or (width < 1 and function == "LINEAR"):
+        raise DecodeError("has a window of no width", WINDOW)
     # Of unsigned 8-bit files pydicom's windows give 0 to 255.
     window = Dataset()
     window.PhotometricInterpretation, window.PixelRepresentation, window.BitsStored = GRAYS[1], 0, 8
-    for keyword in ("WindowCenter", "WindowWidth", "VOILUTFunction"):
-        if file.get(keyword):
-            window[keyword] = file[keyword]
+    window.WindowCenter, window.WindowWidth, window.VOILUTFunction = center, width, function
     return apply_windowing(modal, window)
 
 

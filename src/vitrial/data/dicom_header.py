@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 from typing import BinaryIO
 
 import pydicom
+from pydicom.datadict import dictionary_VR, keyword_dict
 from pydicom.dataset import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage
+from rich.console import Console
+from rich.progress import track
 
 from vitrial.data.decode import DecodeError, is_dicom
 from vitrial.data.dicom_size import PREAMBLE, refuse_inflated
+from vitrial.data.dicom_terms import IDENTIFYING, OLDEST, listed
+from vitrial.data.files import Files
 from vitrial.data.quiet import quiet
+from vitrial.errors import VitrialError
+from vitrial.spelling import did_you_mean
 
-PRIVATE = ("PatientName", "PatientID", "OtherPatientIDs", "PatientBirthDate")
 METADATA = {
     "modality": "Modality",
     "sex": "PatientSex",
@@ -34,14 +40,13 @@ OTHERS = (
     "SOPInstanceUID",
     "SeriesInstanceUID",
     "StudyInstanceUID",
+    "PatientID",
     "PatientAge",
     "Laterality",
     "Rows",
     "Columns",
 )
 YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
-SHORTEST = 4
-"""Characters of a name, id or date below which it is found anywhere by chance."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +57,11 @@ class Header:
         instance: SOPInstanceUID; empty where absent, as all texts.
         series: SeriesInstanceUID.
         study: StudyInstanceUID.
-        metadata: Values of the manifest's further columns: texts, and `age` in years, which is
-            NaN where unknown.
+        metadata: Values of the manifest's further columns: terms of the standard (see
+            `dicom_terms`), `age` in years, which is NaN where unknown and 90 from 90 on, and
+            the columns asked for, as the header has them.
         is_image: Whether there are rows and columns of pixels.
         patient: PatientID; never to be shown or written.
-        private: Name (whole and in parts), id and birth date, as `plain` has them; likewise.
     """
 
     instance: str
@@ -65,14 +70,14 @@ class Header:
     metadata: dict[str, str | float]
     is_image: bool
     patient: str = field(repr=False)
-    private: frozenset[str] = field(repr=False)
 
 
-def read_header(file: BinaryIO) -> Header | None:
+def read_header(file: BinaryIO, columns: Sequence[str] = ()) -> Header | None:
     """Read a file's header; its pixels are left alone.
 
     Args:
         file: Open at its start.
+        columns: Keywords of further elements that are wanted.
 
     Returns:
         None for what is no DICOM file, and for a DICOMDIR, which lists others.
@@ -83,13 +88,14 @@ def read_header(file: BinaryIO) -> Header | None:
     if not is_dicom(file.read(PREAMBLE)):
         return None
     file.seek(0)
-    tags = [*PRIVATE, *METADATA.values(), *OTHERS]
+    tags = [*METADATA.values(), *OTHERS, *columns]
     with quiet():
         try:
             refuse_inflated(file)
             found = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=tags)
             meta = found.file_meta.get("MediaStorageSOPClassUID")
-            return None if meta == MediaStorageDirectoryStorage else _header(found)
+            is_list = meta == MediaStorageDirectoryStorage
+            return None if is_list else _header(found, columns)
         except (DecodeError, MemoryError):
             raise
         except Exception as error:  # pydicom's sentences may quote the header
@@ -97,70 +103,65 @@ def read_header(file: BinaryIO) -> Header | None:
             raise DecodeError(what, "export or download it again") from None
 
 
-def plain(text: str) -> str:
-    """A text without case, blanks and punctuation."""
-    return "".join(c for c in text.casefold() if c.isalnum())
+def read_headers(
+    files: Files, names: Sequence[str], columns: Sequence[str] = ()
+) -> tuple[dict[str, Header], dict[str, tuple[str, str]]]:
+    """The headers of all DICOM files among some, and why others cannot be read, by name."""
 
+    def read(name: str) -> Header | tuple[str, str] | None:
+        try:
+            with files.open(name) as file:
+                return read_header(file, columns)
+        except DecodeError as error:
+            return error.what, error.mend
+        except (OSError, VitrialError):
+            return "cannot be read", "check it, or remove it from the folder"
 
-class Disguise:
-    """Names of files that tell nothing of patients.
-
-    A name stays as it is unless a part of it holds the name, id or birth date of any patient, or
-    the whole those of its own. A disguised name is a digest of the name and the image's UID: long
-    and drawn at random, that keeps the name from being found by trying.
-
-    Args:
-        headers: Of all files of a data set, by name.
-    """
-
-    def __init__(self, headers: dict[str, Header]) -> None:
-        self._headers = headers
-        self._private = frozenset().union(*(header.private for header in headers.values()))
-        self._lengths = sorted({len(text) for text in self._private})
-        self._part_reveals = cache(self.reveals)
-
-    def reveals(self, text: str) -> bool:
-        """Whether a text holds what identifies any of the patients."""
-        text = plain(text)
-        return any(
-            text[start : start + length] in self._private
-            for length in self._lengths
-            for start in range(len(text) - length + 1)
+    console = Console(stderr=True)
+    headers, unreadable = {}, {}
+    with ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 2)) as pool:
+        outcomes = track(
+            zip(names, pool.map(read, names), strict=True),
+            "Reading headers",
+            total=len(names),
+            console=console,
+            disable=not console.is_terminal,
         )
-
-    def name(self, name: str) -> str:
-        """The name under which a file may be shown and written."""
-        header = self._headers.get(name)
-        own = header.private if header else ()
-        whole = plain(name)
-        if not any(map(self._part_reveals, name.split("/"))) and not any(t in whole for t in own):
-            return name
-        secret = f"{header.instance if header else ''} {name}"
-        return (
-            f"image-{hashlib.sha256(secret.encode(errors='surrogateescape')).hexdigest()[:16]}.dcm"
-        )
+        for name, outcome in outcomes:
+            if isinstance(outcome, Header):
+                headers[name] = outcome
+            elif outcome is not None:
+                unreadable[name] = outcome
+    return headers, unreadable
 
 
-def pseudonyms(values: Iterable[str], kind: str) -> dict[str, str]:
-    """Number what must not be named: `patient-0001` and so on.
+def check_columns(columns: Sequence[str]) -> None:
+    """Refuse columns that no element gives, or that name a person.
 
-    The numbers follow the order of the values' digests, so that the same set has the same
-    pseudonyms on every machine. Unlike a digest, a number cannot be searched for a short id. The
-    pixels and other columns may still tell who it is: this is no anonymisation.
+    Raises:
+        VitrialError: Names the first such column.
     """
-    ordered = sorted(set(values), key=lambda value: hashlib.sha256(value.encode()).hexdigest())
-    digits = max(4, len(str(len(ordered))))
-    return {value: f"{kind}-{i:0{digits}}" for i, value in enumerate(ordered, start=1)}
+    for keyword in columns:
+        if keyword not in keyword_dict:
+            raise VitrialError(
+                f"data.columns: DICOM has no element '{keyword}'"
+                f"{did_you_mean(keyword, keyword_dict)}"
+            )
+        if keyword in IDENTIFYING or dictionary_VR(keyword) in ("PN", "SQ"):
+            raise VitrialError(
+                f"data.columns: {keyword} names a person, or is no single value: remove it."
+            )
 
 
-def _header(found: pydicom.FileDataset) -> Header:
-    private = _private(found)
-    metadata: dict[str, str | float] = {name: _text(found, METADATA[name]) for name in METADATA}
-    metadata["laterality"] = metadata["laterality"] or _text(found, "Laterality")
-    for name, value in metadata.items():
-        if any(text in plain(str(value)) for text in private):
-            metadata[name] = ""
+def _header(found: pydicom.FileDataset, columns: Sequence[str]) -> Header:
+    metadata: dict[str, str | float] = {
+        name: listed(keyword, _text(found, keyword)) for name, keyword in METADATA.items()
+    }
+    metadata["laterality"] = metadata["laterality"] or listed(
+        "ImageLaterality", _text(found, "Laterality")
+    )
     metadata["age"] = _years(_text(found, "PatientAge"))
+    metadata |= {keyword: _text(found, keyword) for keyword in columns}
     return Header(
         instance=_text(found, "SOPInstanceUID"),
         series=_text(found, "SeriesInstanceUID"),
@@ -168,14 +169,7 @@ def _header(found: pydicom.FileDataset) -> Header:
         metadata=metadata,
         is_image="Rows" in found and "Columns" in found,
         patient=_text(found, "PatientID"),
-        private=private,
     )
-
-
-def _private(found: Dataset) -> frozenset[str]:
-    texts = [_text(found, keyword) for keyword in PRIVATE]
-    parts = [part for text in texts for part in re.split(r"[\^=\\,;\s]+", text)]
-    return frozenset(p for text in (*texts, *parts) if len(p := plain(text)) >= SHORTEST)
 
 
 def _text(found: Dataset, keyword: str) -> str:
@@ -191,6 +185,6 @@ def _text(found: Dataset, keyword: str) -> str:
 
 
 def _years(age: str) -> float:
-    """An age such as 045Y or 006M in years (PS3.5, 6.2, AS)."""
+    """An age such as 045Y or 006M in years (PS3.5, 6.2, AS); the highest are one."""
     match = re.fullmatch(r"(\d{1,3})([DWMY])", age)
-    return int(match[1]) * YEARS[match[2]] if match else math.nan
+    return min(int(match[1]) * YEARS[match[2]], OLDEST) if match else math.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import posixpath
 import re
@@ -11,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 
 from vitrial.errors import VitrialError, is_text
 
@@ -82,6 +84,31 @@ class Files:
         if _status(path, name).st_size > LARGEST:
             raise VitrialError(f"'{name}' is larger than 1 GiB: it cannot be an image.")
         return path.read_bytes()
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file for reading; of a .zip, its unpacked content.
+
+        Raises:
+            VitrialError: As for `read`.
+            OSError: Likewise.
+        """
+        path, member = self._locate(name)
+        if member is not None:
+            return io.BytesIO(self._archive(path).read(member))
+        _status(path, name)
+        return path.open("rb")
+
+    def start(self, name: str, size: int = 132) -> bytes:
+        """The first bytes of a file; none of one that cannot be read."""
+        try:
+            path, member = self._locate(name)
+            if member is not None:
+                return self._archive(path).start(member, size)
+            _status(path, name)
+            with path.open("rb") as file:
+                return file.read(size)
+        except (OSError, VitrialError):
+            return b""
 
     def stamp(self, name: str) -> str:
         """A text that changes when the content may have changed, found without reading it.
@@ -183,6 +210,10 @@ class _Archive:
                 yield name, False
 
     def read(self, name: str) -> bytes:
+        return self.start(name, -1)
+
+    def start(self, name: str, size: int) -> bytes:
+        """The first bytes of a member; all of it if `size` is -1."""
         info = self.member(name)
         where = f"'{name}' in '{self.path.name}'"
         if stat.S_ISLNK(info.external_attr >> 16):
@@ -199,7 +230,7 @@ class _Archive:
             with self.lock:
                 member = self.zip.open(info)
             try:
-                return member.read()
+                return member.read(size)
             finally:
                 with self.lock:
                     member.close()

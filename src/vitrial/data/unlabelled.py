@@ -11,6 +11,7 @@ import pandas as pd
 from vitrial.data.batches import Part
 from vitrial.data.cache import prepare
 from vitrial.data.files import Files
+from vitrial.data.hidden_names import hide_names
 from vitrial.data.manifest import Dataset
 from vitrial.data.sources.folder import list_images
 from vitrial.errors import DataError, Problem
@@ -27,6 +28,8 @@ def prepare_unlabelled(
     key: str = "unlabelled",
 ) -> tuple[Part, list[Problem]]:
     """Decode every image below a folder or .zip, whatever the folders in it are called.
+
+    If there are DICOM files, all files go by other names: see `hide_names`.
 
     Args:
         root: The folder or .zip.
@@ -45,8 +48,9 @@ def prepare_unlabelled(
     files = Files(root)
     names, problems = list_images(files, key)
     manifest = pd.DataFrame({"image": names}, dtype=str)
-    cache, found = prepare(Dataset(files.root.stem, manifest, [], files), image, cache_root)
-    problems += found
+    dataset = hide_names(Dataset(files.root.stem, manifest, [], files, problems))
+    cache, found = prepare(dataset, image, cache_root)
+    problems = dataset.problems + found
     fatal = sum(problem.fatal for problem in problems)
     if fatal and on_problem == "stop":
         raise DataError(

@@ -145,6 +145,7 @@ class DicomData(DataSection):
             file name, whichever its values are found among.
         label: Column of class names.
         split: Column saying train, val or test.
+        columns: Further elements of the headers to keep, by keyword, such as `KVP`: as they are.
     """
 
     source: Literal["dicom"]
@@ -153,6 +154,7 @@ class DicomData(DataSection):
     key: str = "image"
     label: str = "label"
     split: str | None = None
+    columns: list[str] = Field(default_factory=list)
 
 
 class HuggingFaceData(DataSection):

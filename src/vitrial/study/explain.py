@@ -19,7 +19,7 @@ from vitrial.explanation.shown import Shown, ShownMap, write_shown
 from vitrial.explanation.subject import Subject
 from vitrial.protocol import digest
 from vitrial.spelling import did_you_mean
-from vitrial.study.images import drawn_images, own_images
+from vitrial.study.images import drawn_images, name_of_images, own_images
 from vitrial.study.plan import explanation_version
 from vitrial.study.store import RunFolder
 from vitrial.study.study import EXPLANATIONS, Study
@@ -62,7 +62,7 @@ def explain_study(
 
     Returns:
         The folder with `measures.parquet`, `sanity.parquet` and `shown.npz`: `explanations` in the
-        study's, or `explanations-NAME` for images of your own.
+        study's, or `explanations-NAME` for images of your own (a digest if they are DICOM).
 
     Raises:
         VitrialError: No run is done, a method is unknown, or the data are not the study's.
@@ -80,7 +80,7 @@ def explain_study(
     console = console or Console(stderr=True)
     if isinstance(images, Path):
         subject = own_images(images, study.protocol, cache, console)
-        folder = study.path / f"{EXPLANATIONS}-{images.resolve().stem}"
+        folder = study.path / f"{EXPLANATIONS}-{name_of_images(images, subject)}"
     else:
         subject = drawn_images(study, images, root, cache)
         folder = study.path / EXPLANATIONS

@@ -10,6 +10,7 @@ from rich.console import Console
 from vitrial.data.cache import prepare
 from vitrial.data.checks import report_problems
 from vitrial.data.files import Files
+from vitrial.data.hidden_names import HiddenNames, hide_names
 from vitrial.data.manifest import Dataset
 from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import load_dataset
@@ -79,6 +80,8 @@ def own_images(
 ) -> Subject:
     """Images of the user's, prepared like those of the study; nothing is known of them.
 
+    If there are DICOM files, all files go by other names: see `hide_names`.
+
     Args:
         path: A file, a folder or a .zip.
         protocol: The study's.
@@ -92,11 +95,19 @@ def own_images(
     files = Files(path.parent if single else path)
     names, problems = ([path.name], []) if single else list_images(files, "--images")
     manifest = pd.DataFrame({"image": names}, dtype=str)
-    dataset = Dataset(files.root.stem, manifest, [], files)
+    dataset = Dataset("images", manifest, [], files, problems)
+    dataset = hide_names(dataset, names if single else ())
     cache, found = prepare(dataset, protocol.image, cache_root)
-    if problems := problems + found:
+    if problems := dataset.problems + found:
         report_problems(problems, console)
     rows = cache.index[["image"]].assign(label="", row=range(len(cache.index)))
     if rows.empty:
-        raise VitrialError(f"No image in {path} can be used.")
-    return Subject(rows.assign(group=rows["image"]), cache, files, protocol.augment.crop)
+        raise VitrialError("None of the images that --images names can be used.")
+    subject = rows.assign(group=rows["image"])
+    return Subject(subject, cache, dataset.reader, protocol.augment.crop)
+
+
+def name_of_images(path: Path, subject: Subject) -> str:
+    """What a folder is called after images of the user's: a digest where there is DICOM."""
+    hidden = isinstance(subject.reader, HiddenNames)
+    return subject.fingerprint() if hidden else path.resolve().stem

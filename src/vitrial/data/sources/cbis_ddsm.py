@@ -14,14 +14,13 @@ from rich.console import Console
 from rich.progress import track
 
 from vitrial.data.decode import require_dicom
-from vitrial.data.files import suffix_of
+from vitrial.data.files import Files, suffix_of
 from vitrial.data.manifest import Dataset
 from vitrial.data.mask_checks import is_resized
 from vitrial.data.masks import SEPARATOR
 from vitrial.data.quiet import quiet
 from vitrial.data.sources.about import About
 from vitrial.data.sources.by_stem import find_table
-from vitrial.data.sources.dicom import DicomFiles
 from vitrial.data.sources.table import is_missing, read_table, require_columns, row_name
 from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import CbisDdsmData
@@ -117,7 +116,7 @@ def load(data: CbisDdsmData) -> Dataset:
         VitrialError: A table or all images are missing, or pydicom is not installed.
     """
     require_dicom()
-    files = DicomFiles(data.root)
+    files = Files(data.root)
     names = files.names()
     rows, problems = _abnormalities(files, names)
     images, notes = _mammograms(rows, data)
@@ -142,7 +141,7 @@ def load(data: CbisDdsmData) -> Dataset:
     return Dataset("cbis_ddsm", manifest, list(CLASSES[data.task]), files, problems)
 
 
-def _abnormalities(files: DicomFiles, names: list[str]) -> tuple[pd.DataFrame, list[Problem]]:
+def _abnormalities(files: Files, names: list[str]) -> tuple[pd.DataFrame, list[Problem]]:
     """The sound rows of the four tables, and the problems of the others.
 
     Of paths the series is left, and of the full mammogram's besides the first folder, `case`.
@@ -227,7 +226,7 @@ def _mammograms(rows: pd.DataFrame, data: CbisDdsmData) -> tuple[pd.DataFrame, l
 
 
 def _files_by_series(
-    files: DicomFiles, names: list[str], wanted: set[str]
+    files: Files, names: list[str], wanted: set[str]
 ) -> tuple[dict[str, list[_File]], list[Problem]]:
     """The DICOM files of each series, and notes on headers that cannot be read.
 
@@ -267,7 +266,7 @@ def _files_by_series(
     return dict(found), unreadable
 
 
-def _read_header(files: DicomFiles, name: str) -> tuple[str, tuple[int, int]] | None:
+def _read_header(files: Files, name: str) -> tuple[str, tuple[int, int]] | None:
     """A file's series, and its rows and columns; None if they cannot be read."""
     import pydicom
 

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from vitrial.data.files import Files
+from vitrial.data.hidden_names import hide_names
 from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order, own_name
 from vitrial.data.names import clean, likeness
 from vitrial.data.sources.about import About
@@ -71,7 +72,8 @@ def load(data: CsvData) -> Dataset:
     sound = rows.drop(index=rows.index.intersection(list(faults)))
     manifest, notes = _tidy(sound, images, data)
     name = PurePosixPath(data.table).stem
-    return Dataset(name, manifest.reset_index(drop=True), classes, files, [*problems, *notes])
+    manifest = manifest.reset_index(drop=True)
+    return hide_names(Dataset(name, manifest, classes, files, [*problems, *notes]))
 
 
 class Images:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-import io
-import os
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from rich.console import Console
-from rich.progress import track
 
-from vitrial.data.decode import DecodeError, require_dicom
+from vitrial.data.decode import require_dicom
 from vitrial.data.files import Files
+from vitrial.data.hidden_names import HiddenNames, name_by_uid, pseudonyms
 from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order
 from vitrial.data.sources.about import About
 from vitrial.data.sources.table import is_missing, read_table, require_columns, row_name
@@ -39,58 +33,31 @@ ABOUT = About(
 IDENTITIES = ("SOPInstanceUID", "SeriesInstanceUID", "PatientID", "file name")
 """What a table may name images by."""
 
-Value = TypeVar("Value")
-
-
-class DicomFiles(Files):
-    """Files of which some go by another name, because their own tells who the patient is."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.disguised: dict[str, str] = {}
-
-    def open(self, name: str) -> BinaryIO:
-        """Open a file for reading; of a .zip, its unpacked content."""
-        super().stamp(name)  # refuses what is no file
-        path, member = self._locate(name)
-        return path.open("rb") if member is None else io.BytesIO(super().read(name))
-
-    def read(self, name: str) -> bytes:
-        """As `Files.read`, by either name."""
-        return self._undisguised(super().read, name)
-
-    def stamp(self, name: str) -> str:
-        """As `Files.stamp`, by either name."""
-        return self._undisguised(super().stamp, name)
-
-    def _undisguised(self, method: Callable[[str], Value], name: str) -> Value:
-        if name not in self.disguised:
-            return method(name)
-        try:
-            return method(self.disguised[name])
-        except (OSError, VitrialError):  # their sentences hold the file's own name
-            raise OSError(errno.EIO, "it is gone, damaged or not allowed to be read") from None
-
 
 def load(data: DicomData) -> Dataset:
     """List the images that a table names, by whichever identity its key column holds.
 
     Every DICOM file below the root is found by its content, and its header is read. Patients are
-    numbered anew: `group` is such as `patient-0001` (see `pseudonyms`), and no name, id or birth
-    date of a header is kept. Files whose path holds one go by another name. The further columns
-    are `modality`, `sex`, `age` in years, `body_part`, `view_position`, `laterality` and
-    `manufacturer`; they are empty, or NaN, where unknown.
+    numbered anew: `group` is such as `patient-0001` (see `pseudonyms`). Images go by a digest of
+    their SOPInstanceUID (see `shown_names`): no name, id or birth date of a header is kept, and no
+    part of a path. The further columns are `modality`, `sex`, `age` in years (90 from 90 on),
+    `body_part`, `view_position`, `laterality` and `manufacturer`; they are empty, or NaN, where
+    unknown, and `other` where a value is on no list (see `dicom_terms`). `data.columns` adds
+    elements as the headers have them.
 
     Raises:
         VitrialError: The table cannot be read, lacks a column or names no image or both of two
-            sets of images; or what reads DICOM files is not installed.
+            sets of images; `data.columns` asks for what is no element or names a person; or what
+            reads DICOM files is not installed.
     """
     require_dicom()
-    from vitrial.data.dicom_header import Disguise
+    from vitrial.data.dicom_header import check_columns, read_headers
 
-    files = DicomFiles(data.root)
-    headers, unreadable = _headers(files)
-    disguise = Disguise(headers)
+    check_columns(data.columns)
+    files = Files(data.root)
+    names = _names(files)
+    headers, unreadable = read_headers(files, names, data.columns)
+    shown = name_by_uid(names, {name: header.instance for name, header in headers.items()})
     images = {name: header for name, header in headers.items() if header.is_image}
     if not images:
         raise VitrialError(f"{files.root} holds no DICOM image: correct data.root.")
@@ -102,50 +69,23 @@ def load(data: DicomData) -> Dataset:
     identity, named = _named(table, images, files, data)
     rows, faults = _rows(table, identity, named, data)
     problems += faults
-    shown = {name: disguise.name(name) for name in rows["image"]}
-    files.disguised = {other: name for name, other in shown.items() if other != name}
     manifest, notes = _manifest(rows, images, shown)
     notes += _notes(headers, images, rows, identity, data)
     notes += [
-        Problem(disguise.name(name), what, mend, fatal=False)
-        for name, (what, mend) in unreadable.items()
+        Problem(shown[name], what, mend, fatal=False) for name, (what, mend) in unreadable.items()
     ]
-    return Dataset(PurePosixPath(data.table).stem, manifest, classes, files, problems + notes)
+    reader = HiddenNames(files, shown)
+    return Dataset(PurePosixPath(data.table).stem, manifest, classes, reader, problems + notes)
 
 
-def _headers(files: DicomFiles) -> tuple[dict[str, Header], dict[str, tuple[str, str]]]:
-    """The headers of all DICOM files, and why others cannot be read, by name."""
-    from vitrial.data.dicom_header import read_header
-
-    def read(name: str) -> Header | tuple[str, str] | None:
-        try:
-            with files.open(name) as file:
-                return read_header(file)
-        except DecodeError as error:
-            return error.what, error.mend
-        except (OSError, VitrialError):
-            return "cannot be read", "check it, or remove it from the folder"
-
-    names = files.names()
-    console = Console(stderr=True)
-    with ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 2)) as pool:
-        found = zip(names, pool.map(read, names), strict=True)
-        outcomes = list(
-            track(
-                found,
-                "Reading headers",
-                total=len(names),
-                console=console,
-                disable=not console.is_terminal,
-            )
-        )
-    unreadable = {name: outcome for name, outcome in outcomes if isinstance(outcome, tuple)}
-    headers = {
-        name: outcome
-        for name, outcome in outcomes
-        if outcome is not None and not isinstance(outcome, tuple)
-    }
-    return headers, unreadable
+def _names(files: Files) -> list[str]:
+    try:
+        return files.names()
+    except VitrialError:  # its sentence holds a path below the root
+        raise VitrialError(
+            f"A folder, a link or a .zip file below {files.root} cannot be read: `vitrial data "
+            f"names {files.root} --out NAMES.csv` says which."
+        ) from None
 
 
 def _content(files: Files, table: str) -> bytes:
@@ -244,8 +184,6 @@ def _manifest(
     rows: pd.DataFrame, images: dict[str, Header], shown: dict[str, str]
 ) -> tuple[pd.DataFrame, list[Problem]]:
     """The manifest, and a note on images that do not say whose they are."""
-    from vitrial.data.dicom_header import pseudonyms
-
     patients = pseudonyms((h.patient for h in images.values() if h.patient), "patient")
     studies = pseudonyms((h.study for h in images.values() if not h.patient and h.study), "study")
     headers = [images[name] for name in rows["image"]]

@@ -6,6 +6,7 @@ import pandas as pd
 
 from vitrial.data.decode import SUFFIXES
 from vitrial.data.files import Files, suffix_of
+from vitrial.data.hidden_names import hide_names
 from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order
 from vitrial.data.sources.about import About
 from vitrial.errors import Problem, VitrialError
@@ -52,7 +53,8 @@ def load(data: FolderData) -> Dataset:
     columns = ["image", "label", "group", *(["split"] if depth == 2 else [])]
     manifest = pd.DataFrame(rows, columns=columns, dtype=str)
     problems += _empty_classes(files.folders(), images, top, depth)
-    return Dataset(files.root.stem, manifest, in_order(manifest["label"]), files, problems)
+    classes = in_order(manifest["label"])
+    return hide_names(Dataset(files.root.stem, manifest, classes, files, problems))
 
 
 def list_images(files: Files, key: str) -> tuple[list[str], list[Problem]]:
