@@ -81,6 +81,15 @@ def test_weights_file_content_is_part_of_the_key(tmp_path):
     assert len(keys) == 2
 
 
+def test_the_tag_of_the_weights_is_part_of_the_key_and_not_of_the_seed():
+    stages = [
+        plan(protocol_with(arms=[Arm(backbone="resnet50", initialisation=start)]), FINGERPRINTS)[0]
+        for start in ("imagenet", "imagenet:tv_in1k", "imagenet:a1_in1k")
+    ]
+    assert stages[0].key == stages[1].key != stages[2].key
+    assert len({stage.seed for stage in stages}) == 1
+
+
 def test_seeds_differ_between_arms_and_repetitions():
     stages = plan(protocol_with(), FINGERPRINTS)
     assert len({stage.seed for stage in stages}) == len(stages)

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from vitrial.models.initialisation import local_weights
+from vitrial.models.initialisation import local_weights, sha256_of
 from vitrial.protocol import Arm, Byol, Data, Dino, Protocol, Recipe, digest
 from vitrial.seeds import seed_of
 
@@ -52,7 +52,7 @@ class Stage:
         return digest(
             {
                 "kind": self.kind,
-                "backbone": self.arm.backbone,
+                "backbone": self.arm.model,
                 "initialisation": str(self.arm.origin),
                 "weights": content_of(self.arm),
                 "recipe": self.recipe.model_dump(mode="json"),
@@ -225,7 +225,4 @@ def _inputs(protocol: Protocol, fingerprint: str) -> dict[str, Any]:
 def content_of(arm: Arm) -> str | None:
     """Digest of the file of weights that an arm starts from, where it lies here already."""
     weights = local_weights(arm)
-    if weights is None or not weights.is_file():
-        return None
-    with weights.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(weights) if weights is not None and weights.is_file() else None

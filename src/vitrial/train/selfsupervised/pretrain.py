@@ -41,7 +41,8 @@ class Pretraining:
     Attributes:
         images: Without labels.
         recipe: Of DINO or BYOL.
-        augment: Aspect ratios and flips of the views, and the side of the large ones.
+        augment: Aspect ratios of the views, the side of the large ones, and the flips that the
+            recipe leaves open.
         mean: Normalisation of each channel, in [0, 1].
         std: Likewise.
         seed: Decides every random draw.
