@@ -332,7 +332,7 @@ data = st.one_of(
 arms = st.lists(
     st.fixed_dictionaries(
         {
-            "backbone": st.sampled_from(["resnet18", "vit_tiny_patch16_224"]),
+            "backbone": st.sampled_from(["resnet18", "deit_tiny_patch16_224"]),
             "initialisation": st.sampled_from(["random", "imagenet"]),
             "base_lr": st.none() | rates,
         }

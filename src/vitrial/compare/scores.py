@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vitrial.evaluate.metrics import ENDPOINTS, all_metrics, predicted_balanced_accuracy
+from vitrial.evaluate.metrics import METRICS, all_metrics, predicted_balanced_accuracy
 
 RUN_COLUMNS = ("arm", "backbone", "initialisation", "repetition")
 COST_COLUMNS = ("parameters", "training_seconds", "images_per_second")
-COLUMNS = [*RUN_COLUMNS, "split", *ENDPOINTS, "calibration_error", "knn_balanced_accuracy"]
+COLUMNS = [*RUN_COLUMNS, "split", *METRICS, "knn_balanced_accuracy"]
 COLUMNS += COST_COLUMNS
 
 

@@ -10,15 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from vitrial.errors import VitrialError
-
-WORDS = {
-    "quadratic_kappa": "quadratic kappa",
-    "balanced_accuracy": "balanced accuracy",
-    "roc_auc": "ROC-AUC",
-    "accuracy": "accuracy",
-    "f1": "F1 (macro)",
-}
-
+from vitrial.evaluate.metrics import ENDPOINTS
 
 def arm_table(scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Summarise the test scores of each arm.
@@ -58,16 +50,18 @@ def arm_table(scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str
 
 
 def chance(endpoint: str, classes: int) -> float | None:
-    """What guessing scores: 0 for kappa, 1/classes for balanced accuracy, 0.5 for ROC-AUC."""
-    return {"quadratic_kappa": 0.0, "balanced_accuracy": 1 / classes, "roc_auc": 0.5}.get(endpoint)
+    """What guessing scores, where that depends on nothing but the number of classes."""
+    guess = ENDPOINTS[endpoint].chance
+    return None if guess is None else guess(classes)
 
 
 def caption(data: str, endpoint: str, classes: int) -> str:
     """What the table shows, in one line."""
-    guess = chance(endpoint, classes)
+    metric, guess = ENDPOINTS[endpoint], chance(endpoint, classes)
     return (
-        f"{data}: {WORDS[endpoint]} on the test split, median ± standard deviation over "
-        f"repetitions" + ("" if guess is None else f"; chance is {guess:.3f}")
+        f"{data}: {metric.label} on the test split, median ± standard deviation over repetitions"
+        + ("" if metric.higher_is_better else "; lower is better")
+        + ("" if guess is None else f"; chance is {guess:.3f}")
     )
 
 
@@ -77,7 +71,7 @@ def in_words(table: pd.DataFrame, endpoint: str) -> pd.DataFrame:
         {
             "Initialisation": table["initialisation"],
             "Backbone": table["backbone"],
-            WORDS[endpoint]: [
+            ENDPOINTS[endpoint].label: [
                 _figure(median, "{:.3f}") + ("" if math.isnan(std) else f" ± {std:.3f}")
                 for median, std in table[["median", "std"]].to_numpy(dtype=float)
             ],

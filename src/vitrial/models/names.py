@@ -81,7 +81,8 @@ def imagenet_name(backbone: str, tag: str) -> str:
     return f"{architecture}.{tag or qualify[0]}"
 
 
-def imagenet_tags(architecture: str) -> list[str]:
+@cache
+def imagenet_tags(architecture: str) -> tuple[str, ...]:
     """Tags of the weights that were trained on ImageNet-1k alone, the plainest recipe first.
 
     First come the original recipes of torchvision (`tv_in1k`) and of the papers of Facebook
@@ -89,12 +90,12 @@ def imagenet_tags(architecture: str) -> list[str]:
     architecture's own resolution; among equals timm's own order counts, its default first.
     """
     if "ssld" in architecture:  # PaddlePaddle's distillation, see _OTHER_DATA
-        return []
+        return ()
     from timm.models import get_arch_pretrained_cfgs
 
     names = [name for name in get_arch_pretrained_cfgs(architecture) if name in _pretrained()]
     tags = [name.partition(".")[2] for name in names]
-    return sorted(filter(_is_imagenet_alone, tags), key=_departures)
+    return tuple(sorted(filter(_is_imagenet_alone, tags), key=_departures))
 
 
 _PLAIN = ("tv_in1k", "fb_in1k")

@@ -146,15 +146,28 @@ def _pretrain_clashes(protocol: Protocol) -> Iterator[Clash]:
         yield Clash(sentence, (("unlabelled",), ("arms",)))
 
 
+GRADED = ("quadratic_kappa",)
+"""The endpoints that grade by the order of the classes."""
+_ORDERED_OR_TWO = ("retinamnist", "breastmnist", "chestmnist", "pneumoniamnist")
+"""The sets of MedMNIST whose classes are ordered grades, or only two."""
+
+
 def _endpoint_clashes(protocol: Protocol) -> Iterator[Clash]:
+    """Known data sets without order; labels of one's own are looked at when they are read."""
     data = protocol.data
-    diagnoses = data.source in ("ham10000", "isic2019") or (
-        data.source == "phantom" and data.task == "dermoscopy"
-    )
-    if protocol.endpoint == "quadratic_kappa" and diagnoses and data.classes is None:
+    if protocol.endpoint not in GRADED or data.classes is not None:
+        return
+    unordered = None
+    if data.source in ("ham10000", "isic2019"):
+        unordered = "diagnoses"
+    elif data.source == "phantom" and data.task == "dermoscopy":
+        unordered = "diagnoses"
+    elif data.source == "medmnist" and data.name not in _ORDERED_OR_TWO:
+        unordered = f"those of {data.name}"
+    if unordered:
         sentence = (
-            "quadratic_kappa grades by the order of classes, and diagnoses have none: choose "
-            "balanced_accuracy, or state an order with data.classes"
+            f"{protocol.endpoint} grades by the order of classes, and {unordered} have none: "
+            "choose balanced_accuracy, or state an order with data.classes"
         )
         keys = (("endpoint",), ("data", "classes"), ("data", "source"), ("data", "task"))
         yield Clash(sentence, keys)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from vitrial.models.initialisation import local_weights, sha256_of
 from vitrial.protocol import Arm, Byol, Data, Dino, Protocol, Recipe, digest
+from vitrial.protocol.checks import GRADED
 from vitrial.seeds import seed_of
 
 
@@ -183,7 +184,8 @@ def _pretrain(
         recipe=protocol.pretrain or protocol.recipe,
         seed=seed_of(protocol.name, protocol.seed, arm.name, *_numbered(repetition), "pretrain"),
         start=None,
-        inputs=_inputs(protocol, fingerprints[arm.origin.of]) | {"endpoint": protocol.endpoint},
+        inputs=_inputs(protocol, fingerprints[arm.origin.of])
+        | {"endpoint": "balanced_accuracy" if protocol.endpoint in GRADED else protocol.endpoint},
     )
 
 

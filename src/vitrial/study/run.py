@@ -17,6 +17,7 @@ from torch import nn
 
 from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
+from vitrial.evaluate.metrics import ENDPOINTS
 from vitrial.evaluate.predict import CentralView, predict
 from vitrial.protocol import Protocol, Recipe
 from vitrial.study.initial import initial_model, normalisation
@@ -53,8 +54,9 @@ def run_stage(
     shape = (len(data.classes), protocol.image.channels, protocol.augment.crop)
     model = initial_model(stage.arm, *shape, stage.seed, start)
     mean, std = normalisation(stage.recipe.normalise, model, data.mean, data.std)
+    endpoint = stage.inputs["endpoint"]
     training = Training(
-        data, stage.recipe, protocol.augment, protocol.endpoint, mean, std, stage.seed, workers
+        data, stage.recipe, protocol.augment, endpoint, mean, std, stage.seed, workers
     )
     history = fit(model, training, folder.path, fabric, on_epoch)
     folder.write_metrics(history)
@@ -62,7 +64,7 @@ def run_stage(
     if stage.kind == "finetune":
         model.load_state_dict(load_file(folder.path / WEIGHTS))
         folder.write_predictions(predictions(model, training, fabric))
-    best = max(history, key=lambda row: row["score"])
+    best = max(history, key=lambda row: ENDPOINTS[endpoint].gain(row["score"]))
     seconds = {name: sum(row[name] for row in history) for name in ("seconds", "train_seconds")}
     folder.finish(
         {

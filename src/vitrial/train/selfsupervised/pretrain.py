@@ -20,6 +20,7 @@ from vitrial.train.checkpoint import (
     CHECKPOINT,
     WEIGHTS,
     History,
+    copy_of_weights,
     load_checkpoint,
     save_checkpoint,
     save_weights,
@@ -94,7 +95,7 @@ def pretrain(
 
     history: History = []
     if (folder / CHECKPOINT).exists():
-        history = load_checkpoint(folder / CHECKPOINT, siamese, optimizer.optimizer)
+        history, _ = load_checkpoint(folder / CHECKPOINT, siamese, optimizer.optimizer)
     before = {"knn_before": watch(siamese.teacher.backbone)} if watch and not history else {}
     _refuse_collapsed(history, recipe)
 
@@ -109,7 +110,7 @@ def pretrain(
         save_checkpoint(folder / CHECKPOINT, siamese, optimizer.optimizer, history)
         on_epoch(history)
         _refuse_collapsed(history, recipe)
-    save_weights(folder / WEIGHTS, siamese.teacher.backbone)
+    save_weights(folder / WEIGHTS, copy_of_weights(siamese.teacher.backbone))
     return history
 
 
