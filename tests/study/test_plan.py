@@ -10,6 +10,7 @@ ARMS = [
     Arm(backbone="deit_tiny_patch16_224", initialisation="transfer:other"),
 ]
 ARMS_DATA = {"source": "phantom"}
+PHANTOM_GRADES = {"source": "phantom", "task": "fundus"}
 FINGERPRINTS = {"data": "d", "other": "o", "unlabelled": "u"}
 
 
@@ -116,6 +117,14 @@ def test_sources_have_safe_names_of_their_own(name):
             arms=[Arm(backbone="resnet10t", initialisation=f"transfer:{name}")],
             sources={name: ARMS_DATA},
         )
+
+
+def test_a_pretraining_selects_by_what_needs_no_order():
+    kappa = protocol_with(data=PHANTOM_GRADES, endpoint="quadratic_kappa")
+    endpoints = {stage.kind: stage.inputs["endpoint"] for stage in plan(kappa, FINGERPRINTS)}
+    assert endpoints == {"pretrain": "balanced_accuracy", "finetune": "quadratic_kappa"}
+    auc = plan(protocol_with(endpoint="roc_auc"), FINGERPRINTS)
+    assert {stage.inputs["endpoint"] for stage in auc} == {"roc_auc"}
 
 
 LADDER = ["random", "random+dino", "transfer:other", "transfer:other+dino", "transfer:other+byol"]

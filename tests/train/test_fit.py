@@ -11,7 +11,7 @@ from vitrial.data.prepared import prepare_data
 from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Augment, Image, PhantomData, Plateau, Recipe, Split
-from vitrial.train.checkpoint import WEIGHTS, save_checkpoint
+from vitrial.train.checkpoint import WEIGHTS, copy_of_weights, save_checkpoint
 from vitrial.train.fit import (
     CHECKPOINT,
     Training,
@@ -80,6 +80,27 @@ def test_best_weights_are_those_of_the_best_epoch_even_below_zero(data, tmp_path
     for name, tensor in second.items():
         assert torch.equal(best[name], tensor)
         assert torch.equal(written[name], tensor)
+
+
+def test_the_best_weights_are_those_of_the_lowest_loss_where_lower_is_better(
+    data, tmp_path, monkeypatch
+):
+    losses = iter([0.7, 0.5, 0.6, 0.6])
+    monkeypatch.setattr("vitrial.train.fit.all_metrics", lambda *_: {"log_loss": next(losses)})
+    plateau = Plateau(patience=1, final_lr=1e-4)
+    training = training_on(data, epochs=9, base_lr=1e-3, warmup_steps=0, plateau=plateau)
+    training = replace(training, endpoint="log_loss")
+    states = []
+
+    def remember(path, model, *rest):
+        states.append(copy_of_weights(model))
+        save_checkpoint(path, model, *rest)
+
+    monkeypatch.setattr("vitrial.train.fit.save_checkpoint", remember)
+    history = fit(model_for(data), training, tmp_path, launch("fp32"))
+    assert [row["lr"] for row in history] == pytest.approx([1e-3, 1e-3, 1e-3, 1e-4])
+    written = load_file(tmp_path / WEIGHTS)
+    assert all(torch.equal(written[name], tensor) for name, tensor in states[1].items())
 
 
 def test_a_crash_before_the_checkpoint_leaves_no_weights_of_an_epoch_that_it_does_not_know(

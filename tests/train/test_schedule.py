@@ -63,4 +63,4 @@ def test_patience_is_the_number_of_epochs_without_improvement():
 
 
 def test_a_worst_score_below_zero_still_counts_as_a_first_best():
-    assert saturations([-0.3, -0.4, -0.2], patience=1) == 0
+    assert saturations([-0.3, -0.4, -0.2], patience=2) == 0
