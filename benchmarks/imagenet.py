@@ -58,9 +58,7 @@ def measure() -> list[Row]:
         "found, of a plainer recipe than timm's default": len(changed),
     }
     reference = "architectures with weights"
-    return [
-        Row(name, count, "backbones", reference, count / n) for name, count in counts.items()
-    ]
+    return [Row(name, count, "backbones", reference, count / n) for name, count in counts.items()]
 
 
 if __name__ == "__main__":

@@ -109,7 +109,9 @@ def test_imagenet_refuses_weights_that_saw_other_data_and_lists_what_there_is() 
 
 
 def test_two_weights_of_one_row_are_told_apart_by_timm() -> None:
-    arms = [{"backbone": "resnet50", "initialisation": f"imagenet{tag}"} for tag in ("", ":a1_in1k")]
+    arms = [
+        {"backbone": "resnet50", "initialisation": f"imagenet{tag}"} for tag in ("", ":a1_in1k")
+    ]
     assert "to compare weights, name them by timm:TAG" in complaints(arms=arms)
     arms[1]["initialisation"] = "timm:a1_in1k"
     assert [arm.tag for arm in make(arms=arms).arms] == ["tv_in1k", "a1_in1k"]

@@ -13,6 +13,7 @@ from rich.table import Table
 from vitrial.errors import VitrialError
 from vitrial.evaluate.metrics import ENDPOINTS
 
+
 def arm_table(scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Summarise the test scores of each arm.
 

@@ -159,8 +159,8 @@ def _refuse_unloaded(model: nn.Module, untrained: nn.Module, backbone: str, weig
     ]
     if missing:
         raise VitrialError(
-            f"{weights} does not fit {backbone}: it has no {_listing(missing)}. Name a file of this "
-            "architecture that is complete, with its parameters named as timm names them."
+            f"{weights} does not fit {backbone}: it has no {_listing(missing)}. Name a complete "
+            "file of this architecture, with its parameters named as timm names them."
         )
 
 

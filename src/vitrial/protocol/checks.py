@@ -157,12 +157,11 @@ def _endpoint_clashes(protocol: Protocol) -> Iterator[Clash]:
     data = protocol.data
     if protocol.endpoint not in GRADED or data.classes is not None:
         return
-    unordered = None
-    if data.source in ("ham10000", "isic2019"):
-        unordered = "diagnoses"
-    elif data.source == "phantom" and data.task == "dermoscopy":
-        unordered = "diagnoses"
-    elif data.source == "medmnist" and data.name not in _ORDERED_OR_TWO:
+    diagnoses = data.source in ("ham10000", "isic2019") or (
+        data.source == "phantom" and data.task == "dermoscopy"
+    )
+    unordered = "diagnoses" if diagnoses else None
+    if data.source == "medmnist" and data.name not in _ORDERED_OR_TWO:
         unordered = f"those of {data.name}"
     if unordered:
         sentence = (

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone, refuse_unfit
 from vitrial.models.initialisation import load_trained, load_weights, weights_file
 from vitrial.protocol import Arm, Protocol

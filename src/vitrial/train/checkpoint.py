@@ -45,7 +45,7 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[History, State | None]:
-    """Put model and optimizer where the checkpoint left them; give back history and best weights."""
+    """Put model and optimizer where the checkpoint left them; its history and best weights."""
     content = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])
