@@ -1,15 +1,28 @@
 import io
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from vitrial.compare.scores import run_scores
-from vitrial.compare.table import arm_table, chance, render
+from vitrial.compare.table import arm_table, caption, chance, render, unlike
 from vitrial.errors import VitrialError
 
 ARMS = [("random", "resnet50")]
-COST = {"parameters": 25_000_000, "training_seconds": 120.0, "images_per_second": 20.0}
+COST = {
+    "parameters": 25_000_000,
+    "training_seconds": 120.0,
+    "pretraining_seconds": 600.0,
+    "pretraining_share_seconds": 60.0,
+    "total_seconds": 180.0,
+    "images_per_second": 20.0,
+    "weights": "tv_in1k",
+    "weights_sha256": "ab12",
+    "precision": "32-true",
+    "device": "x86_64",
+}
 
 
 def run_of(backbone, repetition, right):
@@ -86,10 +99,48 @@ def test_an_arm_without_runs_stays_in_the_table(scores):
     table = arm_table(scores, "accuracy", [*ARMS, ("imagenet", "resnet50")])
     assert table["repetitions"].tolist() == [3, 0]
     last = render(table, "accuracy", "t", "markdown").splitlines()[-1]
-    assert last.startswith("| imagenet | resnet50 | - | 0 |")
+    assert last.startswith("| imagenet | resnet50 | - | - | 0 |")
     nothing = arm_table(run_scores([]), "roc_auc", ARMS)
     assert nothing["median"].isna().all()
     assert render(nothing, "roc_auc", "nothing", "csv")
+
+
+def test_every_form_says_the_weights_and_what_a_run_cost_with_its_pretraining(scores):
+    table = arm_table(scores, "accuracy", ARMS)
+    row = table.iloc[0]
+    minutes = [row[n] for n in ("minutes", "pretraining_minutes", "pretraining_share_minutes",
+                                "total_minutes")]  # fmt: skip
+    assert minutes == [2, 10, 1, 3]
+    for form in ("markdown", "latex", "csv", "terminal"):
+        shown = render(table, "accuracy", "title", form)
+        if form == "terminal":
+            console = Console(width=80, file=io.StringIO())
+            console.print(shown)
+            shown = console.file.getvalue()
+        assert re.search(r"tv\\?_in1k", shown), form
+        assert "3.0" in shown, form
+
+
+def test_lower_is_better_is_said():
+    assert "lower is better; chance is 1.386" in caption("data", "log_loss", 4)
+    assert "lower" not in caption("data", "roc_auc", 4)
+
+
+RECORD = {"arm": "a", "precision": "32-true", "device": "x86_64", "weights_sha256": None}
+
+
+def test_in_what_runs_are_unlike():
+    assert unlike([RECORD, RECORD | {"arm": "b", "weights_sha256": "1"}]) == []
+    precision, device = unlike(
+        [RECORD, RECORD | {"arm": "b", "precision": "bf16-mixed", "device": "NVIDIA H100"}]
+    )
+    assert "in different precisions" in precision
+    assert precision.endswith("32-true: a; bf16-mixed: b")
+    assert "on different machines" in device
+    assert device.endswith("x86_64: a; NVIDIA H100: b")
+    (files,) = unlike([RECORD | {"weights_sha256": sha} for sha in ("1", "2")])
+    assert "different files: a" in files
+    assert unlike([]) == []
 
 
 def test_chance():

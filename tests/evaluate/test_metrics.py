@@ -1,20 +1,28 @@
+from typing import get_args
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
 from vitrial.evaluate.calibration import expected_calibration_error
 from vitrial.evaluate.knn import knn_predict
 from vitrial.evaluate.metrics import (
+    ENDPOINTS,
+    METRICS,
     accuracy,
     all_metrics,
     balanced_accuracy,
+    brier,
     confusion,
     f1,
+    log_loss,
     quadratic_kappa,
     roc_auc,
 )
+from vitrial.protocol import EndpointName
+from vitrial.protocol.checks import GRADED
 
 
 def logits_for(predicted, classes):
@@ -108,7 +116,47 @@ def test_nearest_neighbours_recover_separated_clusters():
     assert (predicted == targets[1::2]).all()
 
 
+def test_log_loss_and_brier_of_a_worked_case():
+    probabilities = np.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]])
+    targets = np.array([0, 2])
+    logits = np.log(probabilities)
+    assert log_loss(targets, logits) == pytest.approx((np.log(2) + np.log(10)) / 2)
+    wanted = ((0.25 + 2 * 0.0625) + (0.01 + 0.64 + 0.81)) / 2
+    assert brier(targets, logits) == pytest.approx(wanted)
+    two = np.log(np.array([[0.3, 0.7], [0.6, 0.4]]))
+    assert brier(np.array([1, 1]), two) == pytest.approx((0.09 + 0.36) / 2)
+
+
 def test_all_metrics_are_finite_and_in_range():
     rng = np.random.default_rng(1)
     metrics = all_metrics(np.arange(40) % 4, rng.normal(size=(40, 4)))
+    assert metrics.keys() == METRICS.keys()
+    assert metrics.pop("log_loss") > 0
+    assert 0 <= metrics.pop("brier") <= 2
     assert all(-1 <= value <= 1 for value in metrics.values())
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(2, 6), st.integers(0, 2**32 - 1))
+def test_every_metric_prefers_the_truth_to_its_reverse(classes, seed):
+    """So the direction that selection follows is the metric's own."""
+    rng = np.random.default_rng(seed)
+    targets = np.concatenate([np.arange(classes), rng.integers(0, classes, 20)])
+    right = 4.0 * np.eye(classes)[targets] + rng.normal(0, 0.1, (len(targets), classes))
+    for metric in ENDPOINTS.values():
+        assert metric.gain(metric(targets, right)) > metric.gain(metric(targets, -right)), metric
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_guessing_scores_what_a_metric_says_that_chance_is(classes):
+    targets = np.repeat(np.arange(classes), 200)
+    flat = np.zeros((len(targets), classes))
+    for metric in METRICS.values():
+        if metric.chance is not None:
+            assert metric(targets, flat) == pytest.approx(metric.chance(classes)), metric.name
+
+
+def test_the_names_that_a_protocol_knows_are_those_of_the_registry():
+    assert get_args(EndpointName) == tuple(ENDPOINTS)
+    assert {name for name, metric in METRICS.items() if metric.needs_order} == set(GRADED)
+    assert all(metric.name == name for name, metric in METRICS.items())

@@ -7,7 +7,12 @@ from safetensors.torch import load_file, save_file
 
 from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone
-from vitrial.models.initialisation import load_trained, load_weights, weights_file
+from vitrial.models.initialisation import (
+    load_trained,
+    load_weights,
+    weights_file,
+    weights_record,
+)
 from vitrial.protocol import Arm
 
 CNN, VIT = "resnet10t", "deit_tiny_patch16_224"
@@ -93,6 +98,67 @@ def test_a_file_whose_names_match_nothing_is_refused(tmp_path, cnn_file):
         load_weights(CNN, tmp_path / "prefixed.safetensors", 7, 3, 64)
 
 
+def without(state, *endings):
+    return {name: value for name, value in state.items() if not name.endswith(endings)}
+
+
+INCOMPLETE = [
+    ("biases", CNN, (".bias",), "bn1.bias"),
+    ("normalization statistics", CNN, ("running_mean", "running_var"), "bn1.running_mean"),
+    ("scales", VIT, ("norm1.weight", "norm2.weight"), "blocks.0.norm1.weight"),
+    ("one bias", VIT, ("blocks.3.mlp.fc1.bias",), "blocks.3.mlp.fc1.bias"),
+    ("one weight", VIT, ("blocks.3.mlp.fc1.weight",), "blocks.3.mlp.fc1.weight"),
+]
+
+
+@pytest.mark.parametrize(("name", "endings", "first"), [case[1:] for case in INCOMPLETE])
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_file_that_lacks_anything_but_the_head_is_refused(
+    tmp_path, name, endings, first, trained
+):
+    state = contiguous(timm.create_model(name))
+    if trained:
+        state = {k: v + 0.01 if v.is_floating_point() else v for k, v in state.items()}
+    save_file(state, tmp_path / "whole.safetensors")
+    assert load_weights(name, tmp_path / "whole.safetensors", 7, 3, 64)
+    save_file(without(state, *endings), tmp_path / "part.safetensors")
+    with pytest.raises(VitrialError, match=rf"does not fit {name}: it has no .*{first}"):
+        load_weights(name, tmp_path / "part.safetensors", 7, 3, 64)
+
+
+def test_a_bias_of_zeros_under_a_name_that_timm_renames_is_there(tmp_path):
+    """ConvNeXt's own files say `downsample_layers` where timm says `stem`, and so on."""
+    theirs = {
+        "downsample_layers.0.0.weight": "stem.0.weight",
+        "downsample_layers.0.0.bias": "stem.0.bias",
+        "downsample_layers.0.1.weight": "stem.1.weight",
+        "downsample_layers.0.1.bias": "stem.1.bias",
+    }
+    state = contiguous(timm.create_model("convnext_atto"))
+    for stage in range(4):
+        for block in range(len(timm.create_model("convnext_atto").stages[stage].blocks)):
+            ours = f"stages.{stage}.blocks.{block}."
+            for their_name, our_name in (("dwconv", "conv_dw"), ("pwconv1", "mlp.fc1"),
+                                         ("pwconv2", "mlp.fc2"), ("norm", "norm")):  # fmt: skip
+                for kind in ("weight", "bias"):
+                    theirs[f"stages.{stage}.{block}.{their_name}.{kind}"] = (
+                        f"{ours}{our_name}.{kind}"
+                    )
+            theirs[f"stages.{stage}.{block}.gamma"] = f"{ours}gamma"
+    for stage in (1, 2, 3):
+        for i in (0, 1):
+            for kind in ("weight", "bias"):
+                theirs[f"downsample_layers.{stage}.{i}.{kind}"] = (
+                    f"stages.{stage}.downsample.{i}.{kind}"
+                )
+    for kind in ("weight", "bias"):
+        theirs[f"norm.{kind}"], theirs[f"head.{kind}"] = f"head.norm.{kind}", f"head.fc.{kind}"
+    renamed = {their_name: state[our_name] for their_name, our_name in theirs.items()}
+    assert len(renamed) == len(state)
+    save_file(renamed, tmp_path / "theirs.safetensors")
+    assert load_weights("convnext_atto", tmp_path / "theirs.safetensors", 7, 3, 64)
+
+
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
 def test_a_truncated_file_is_refused(tmp_path, cnn_file, suffix):
     whole = tmp_path / f"whole.{suffix}"
@@ -123,7 +189,9 @@ def test_a_pickle_with_code_is_refused_unrun(tmp_path):
 @pytest.mark.parametrize(
     ("initialisation", "file"),
     [
-        ("imagenet", "resnet50.a1_in1k.safetensors"),
+        ("imagenet", "resnet50.tv_in1k.safetensors"),
+        ("imagenet:a1_in1k", "resnet50.a1_in1k.safetensors"),
+        ("timm", "resnet50.a1_in1k.safetensors"),
         ("timm:a2_in1k+dino", "resnet50.a2_in1k.safetensors"),
     ],
 )
@@ -142,6 +210,26 @@ def test_without_network_the_sentence_says_which_file_to_put_where(
     wanted.parent.mkdir()
     wanted.touch()
     assert weights_file(arm) == wanted
+
+
+def test_weights_that_are_not_on_the_hub_are_named_by_their_address(tmp_path, monkeypatch):
+    monkeypatch.setenv("VITRIAL_CACHE", str(tmp_path))
+    arm = Arm(backbone="legacy_seresnet18", initialisation="imagenet")
+    with pytest.raises(VitrialError, match=r"fetch https://.*\.pth and put it at (.*)\.in1k\.pth,"):
+        weights_file(arm)
+
+
+def test_the_record_names_tag_and_digest(tmp_path, monkeypatch):
+    monkeypatch.setenv("VITRIAL_CACHE", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "resnet50.tv_in1k.safetensors").write_bytes(b"abc")
+    sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
+    imagenet = weights_record(Arm(backbone="resnet50", initialisation="imagenet+dino"))
+    assert imagenet == {"tag": "tv_in1k", "file": "resnet50.tv_in1k", "sha256": sha256}
+    (tmp_path / "mine.pth").write_bytes(b"abc")
+    mine = weights_record(Arm(backbone="resnet50", initialisation=f"file:{tmp_path}/mine.pth"))
+    assert mine == {"tag": None, "file": "mine.pth", "sha256": sha256}
+    assert weights_record(Arm(backbone="resnet50")) is None
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -9,6 +9,8 @@ from vitrial.protocol.initialisation import Initialisation, parse_initialisation
 STARTS = {
     "random": ("random", ""),
     "imagenet": ("imagenet", ""),
+    "imagenet:tv_in1k": ("imagenet", "tv_in1k"),
+    "timm": ("timm", ""),
     "timm:augreg_in21k": ("timm", "augreg_in21k"),
     "transfer:fundus": ("transfer", "fundus"),
     "file:/data/a+b.pth": ("file", "/data/a+b.pth"),
@@ -25,6 +27,9 @@ def test_every_start_with_every_method(start, method):
 
 def test_names_are_the_expression_but_of_a_file_its_name_alone():
     assert str(parse_initialisation("transfer:fundus+byol")) == "transfer:fundus+byol"
+    assert str(parse_initialisation("timm:a1_in1k")) == "timm:a1_in1k"
+    # One row of the paper's table, whatever the tag of each backbone's weights is.
+    assert str(parse_initialisation("imagenet:tv_in1k+dino")) == "imagenet+dino"
     assert str(parse_initialisation("file:/secret/place/w.pth+dino")) == "file:w.pth+dino"
 
 
@@ -35,7 +40,8 @@ def test_names_are_the_expression_but_of_a_file_its_name_alone():
         ("random+dno", "not '\\+dno', did you mean dino?"),
         ("random+dino+byol", "not 'random\\+dino'"),
         ("random+", "not '\\+'"),
-        ("random:x", "must be random, imagenet, timm:TAG, file:PATH or transfer:NAME"),
+        ("random:x", "must be random, imagenet, imagenet:TAG, timm, timm:TAG, file:PATH or tran"),
+        ("imagenet:", "not 'imagenet:'"),
         ("transfer", "not 'transfer'"),
         ("file:", "not 'file:'"),
         ("", "not ''"),

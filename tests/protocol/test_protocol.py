@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from vitrial.models.names import check_backbone, has_weights
 from vitrial.protocol import Arm, CsvData, Protocol, digest
+from vitrial.protocol.file import load_protocol
 
 CSV = {"source": "csv", "root": "data", "table": "images.csv"}
 TRANSFER = {"backbone": "resnet18", "initialisation": "transfer:isic"}
@@ -93,7 +94,39 @@ def test_imagenet_needs_weights_where_timm_has_none() -> None:
     name = next(name for name in timm.list_models("resnet*") if not has_weights(name))
     arm = {"backbone": name, "initialisation": "imagenet"}
     assert f"timm has no weights of {name}" in complaints(arms=[arm])
+    timms = complaints(arms=[arm | {"initialisation": "timm"}])
+    assert f"timm has no weights of {name}" in timms
     make(arms=[arm | {"initialisation": "file:mine.safetensors"}])
+
+
+def test_imagenet_refuses_weights_that_saw_other_data_and_lists_what_there_is() -> None:
+    arm = {"backbone": "beit_base_patch16_224", "initialisation": "imagenet"}
+    sentence = complaints(arms=[arm])
+    assert "no weights of beit_base_patch16_224 that were trained on ImageNet-1k alone" in sentence
+    assert "timm:TAG (in22k_ft_in22k, in22k_ft_in22k_in1k)" in sentence
+    (beit,) = make(arms=[arm | {"initialisation": "timm"}]).arms
+    assert beit.model == "beit_base_patch16_224.in22k_ft_in22k_in1k"
+
+
+def test_two_weights_of_one_row_are_told_apart_by_timm() -> None:
+    arms = [
+        {"backbone": "resnet50", "initialisation": f"imagenet{tag}"} for tag in ("", ":a1_in1k")
+    ]
+    assert "to compare weights, name them by timm:TAG" in complaints(arms=arms)
+    arms[1]["initialisation"] = "timm:a1_in1k"
+    assert [arm.tag for arm in make(arms=arms).arms] == ["tv_in1k", "a1_in1k"]
+
+
+@pytest.mark.parametrize("name", ["", "-isic2019", "-cbis-ddsm"])
+def test_the_papers_protocols_start_from_the_papers_weights(name: str) -> None:
+    arms = load_protocol(f"matsoukas2021{name}").arms
+    found = {(arm.backbone, str(arm.origin)): arm.tag for arm in arms}
+    paper = {"resnet50": "tv_in1k", "deit_small_patch16_224": "fb_in1k"}
+    assert found == {
+        (backbone, start): None if start == "random" else tag
+        for backbone, tag in paper.items()
+        for start in ("random", "imagenet", "imagenet+dino")
+    }
 
 
 def test_all_clashes_are_reported_at_once() -> None:

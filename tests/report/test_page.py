@@ -3,6 +3,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from vitrial.atomic import write_json
 from vitrial.data.checks import write_problems
 from vitrial.data.examination import examine_prepared
 from vitrial.data.prepared import prepare_data
@@ -111,3 +112,28 @@ def test_self_supervision_is_shown_with_the_neighbours_before_and_after(tmp_path
     page = write_report(study).read_text(encoding="utf-8")
     assert "<td>0.251</td><td>0.420</td>" in page
     assert "images whose labels are used" in page
+
+
+def test_runs_of_different_precisions_and_machines_are_said_above_every_table(study):
+    machines = [
+        {"device": "cpu", "precision": "32-true", "cpu": "x86_64"},
+        {"device": "NVIDIA H100", "precision": "bf16-mixed", "cpu": "x86_64"},
+    ]
+    for stage, machine in zip(study.facts["stages"], machines, strict=True):
+        folder = RunFolder(study.path / stage["folder"])
+        write_json(folder.path / "run.json", {"machines": [machine]})
+        folder.write_predictions(
+            pd.DataFrame(
+                {"split": "test", "target": [0, 1, 2, 3], "knn": 0}
+                | {f"logit_{c}": [float(c == k) for k in range(4)] for c in range(4)}
+            )
+        )
+        result = {"training_seconds": 60.0, "images_per_second": 9.0, "parameters": 10**6}
+        folder.finish(result | {"best_epoch": 1, "epochs": 1})
+    page = write_report(study).read_text(encoding="utf-8")
+    for shown in (study.caption(), page, (study.path / "report" / "table.md").read_text()):
+        assert "in different precisions" in shown
+        assert "32-true: resnet10t / random; bf16-mixed: resnet10t / random" in shown
+        assert "on different machines" in shown
+    (row,) = study.table().to_dict("records")
+    assert row["precision"] == "32-true and bf16-mixed"

@@ -1,12 +1,18 @@
 """Every initialisation through a whole study, without network."""
 
+import hashlib
+import json
+
 import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
 
+from vitrial.errors import VitrialError
 from vitrial.protocol.file import load_protocol
+from vitrial.report.page import write_report
 from vitrial.study.execute import run
+from vitrial.study.tune import tune_rates
 
 LADDER = """
 name: ladder
@@ -30,6 +36,21 @@ def state_of(seed):
     torch.manual_seed(seed)
     state = timm.create_model("resnet10t").state_dict()
     return {name: tensor.contiguous() for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("carry_out", [run, tune_rates])
+def test_backbones_that_cannot_take_the_images_are_refused_at_once_and_unread(
+    tmp_path, monkeypatch, carry_out
+):
+    (tmp_path / "ladder.yaml").write_text(
+        LADDER.replace("resnet10t", "[resnet10t, crossvit_tiny_240, xcit_nano_12_p16_224]")
+        .replace('[random, imagenet, imagenet+byol, "file:mine.pth+dino"]', "random")
+        .replace("crop: 32", "crop: 40")
+    )
+    for module in ("execute", "tune"):
+        monkeypatch.setattr(f"vitrial.study.{module}.prepare_datasets", None)
+    with pytest.raises(VitrialError, match=r"crossvit_tiny_240 cannot .* xcit_nano\w* cannot"):
+        carry_out(load_protocol(tmp_path / "ladder.yaml"), out=tmp_path / "study")
 
 
 @pytest.mark.slow
@@ -56,6 +77,20 @@ def test_weights_from_files_and_what_is_said_without_them(tmp_path, pixel_caches
     save_file(state_of(2), wanted)
     again = run(protocol, tmp_path / "study", cache=pixel_caches)
     assert (again.status()["status"] == "done").all()
+
+    rows = again.table().set_index("initialisation")
+    shown = ["c3_in1k", "c3_in1k", "mine.pth"]
+    assert (
+        rows.loc[["imagenet", "imagenet+byol", "file:mine.pth+dino"], "weights"].tolist() == shown
+    )
+    digest = hashlib.sha256(wanted.read_bytes()).hexdigest()
+    (folder,) = (study.path / "runs").glob("resnet10t-imagenet-1-*/result.json")
+    record = {"tag": "c3_in1k", "file": "resnet10t.c3_in1k", "sha256": digest}
+    assert json.loads(folder.read_text())["weights"] == record
+    assert (rows.loc[["random", "imagenet"], "pretraining_minutes"] == 0).all()
+    assert (rows.loc[["imagenet+byol", "file:mine.pth+dino"], "pretraining_minutes"] > 0).all()
+    page = write_report(again).read_text(encoding="utf-8")
+    assert '<td class="left">c3_in1k</td>' in page
 
     # With momentum 1 the teacher stays where it started: at the file's weights.
     (teacher,) = (study.path / "pretrained").glob("*+dino-*/weights.safetensors")

@@ -10,6 +10,7 @@ ARMS = [
     Arm(backbone="deit_tiny_patch16_224", initialisation="transfer:other"),
 ]
 ARMS_DATA = {"source": "phantom"}
+PHANTOM_GRADES = {"source": "phantom", "task": "fundus"}
 FINGERPRINTS = {"data": "d", "other": "o", "unlabelled": "u"}
 
 
@@ -81,6 +82,15 @@ def test_weights_file_content_is_part_of_the_key(tmp_path):
     assert len(keys) == 2
 
 
+def test_the_tag_of_the_weights_is_part_of_the_key_and_not_of_the_seed():
+    stages = [
+        plan(protocol_with(arms=[Arm(backbone="resnet50", initialisation=start)]), FINGERPRINTS)[0]
+        for start in ("imagenet", "imagenet:tv_in1k", "imagenet:a1_in1k")
+    ]
+    assert stages[0].key == stages[1].key != stages[2].key
+    assert len({stage.seed for stage in stages}) == 1
+
+
 def test_seeds_differ_between_arms_and_repetitions():
     stages = plan(protocol_with(), FINGERPRINTS)
     assert len({stage.seed for stage in stages}) == len(stages)
@@ -107,6 +117,14 @@ def test_sources_have_safe_names_of_their_own(name):
             arms=[Arm(backbone="resnet10t", initialisation=f"transfer:{name}")],
             sources={name: ARMS_DATA},
         )
+
+
+def test_a_pretraining_selects_by_what_needs_no_order():
+    kappa = protocol_with(data=PHANTOM_GRADES, endpoint="quadratic_kappa")
+    endpoints = {stage.kind: stage.inputs["endpoint"] for stage in plan(kappa, FINGERPRINTS)}
+    assert endpoints == {"pretrain": "balanced_accuracy", "finetune": "quadratic_kappa"}
+    auc = plan(protocol_with(endpoint="roc_auc"), FINGERPRINTS)
+    assert {stage.inputs["endpoint"] for stage in auc} == {"roc_auc"}
 
 
 LADDER = ["random", "random+dino", "transfer:other", "transfer:other+dino", "transfer:other+byol"]

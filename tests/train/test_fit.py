@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from vitrial.data.prepared import prepare_data
 from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Augment, Image, PhantomData, Plateau, Recipe, Split
-from vitrial.train.checkpoint import WEIGHTS
+from vitrial.train.checkpoint import WEIGHTS, copy_of_weights, save_checkpoint
 from vitrial.train.fit import (
     CHECKPOINT,
     Training,
@@ -70,10 +71,62 @@ def test_best_weights_are_those_of_the_best_epoch_even_below_zero(data, tmp_path
     monkeypatch.setattr(
         "vitrial.train.fit.all_metrics", lambda targets, logits: {"roc_auc": next(scores)}
     )
-    saved = []
-    monkeypatch.setattr("vitrial.train.fit.save_weights", lambda path, model: saved.append(path))
     run(data, tmp_path, epochs=3)
-    assert saved == [tmp_path / WEIGHTS] * 2
+    best = torch.load(tmp_path / CHECKPOINT, weights_only=True)["best"]
+    monkeypatch.undo()
+    run(data, tmp_path / "two", epochs=2)
+    second = torch.load(tmp_path / "two" / CHECKPOINT, weights_only=True)["model"]
+    written = load_file(tmp_path / WEIGHTS)
+    for name, tensor in second.items():
+        assert torch.equal(best[name], tensor)
+        assert torch.equal(written[name], tensor)
+
+
+def test_the_best_weights_are_those_of_the_lowest_loss_where_lower_is_better(
+    data, tmp_path, monkeypatch
+):
+    losses = iter([0.7, 0.5, 0.6, 0.6])
+    monkeypatch.setattr("vitrial.train.fit.all_metrics", lambda *_: {"log_loss": next(losses)})
+    plateau = Plateau(patience=1, final_lr=1e-4)
+    training = training_on(data, epochs=9, base_lr=1e-3, warmup_steps=0, plateau=plateau)
+    training = replace(training, endpoint="log_loss")
+    states = []
+
+    def remember(path, model, *rest):
+        states.append(copy_of_weights(model))
+        save_checkpoint(path, model, *rest)
+
+    monkeypatch.setattr("vitrial.train.fit.save_checkpoint", remember)
+    history = fit(model_for(data), training, tmp_path, launch("fp32"))
+    assert [row["lr"] for row in history] == pytest.approx([1e-3, 1e-3, 1e-3, 1e-4])
+    written = load_file(tmp_path / WEIGHTS)
+    assert all(torch.equal(written[name], tensor) for name, tensor in states[1].items())
+
+
+def test_a_crash_before_the_checkpoint_leaves_no_weights_of_an_epoch_that_it_does_not_know(
+    data, tmp_path, monkeypatch
+):
+    """As on another machine, the second epoch comes out worse when it is trained again."""
+    first, again = iter([0.5, 0.6]), iter([0.4])
+    monkeypatch.setattr("vitrial.train.fit.all_metrics", lambda *_: {"roc_auc": next(first)})
+
+    def crash(path, model, optimizer, history, *rest):
+        if len(history) == 2:
+            raise KeyboardInterrupt
+        save_checkpoint(path, model, optimizer, history, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vitrial.train.fit.save_checkpoint", crash)
+        with pytest.raises(KeyboardInterrupt):
+            run(data, tmp_path, epochs=2)
+    monkeypatch.setattr("vitrial.train.fit.all_metrics", lambda *_: {"roc_auc": next(again)})
+    _, history = run(data, tmp_path, epochs=2)
+    assert [row["score"] for row in history] == [0.5, 0.4]
+    monkeypatch.undo()
+    run(data, tmp_path / "one", epochs=1)
+    of_the_first = torch.load(tmp_path / "one" / CHECKPOINT, weights_only=True)["model"]
+    written = load_file(tmp_path / WEIGHTS)
+    assert all(torch.equal(written[name], tensor) for name, tensor in of_the_first.items())
 
 
 def test_a_rate_that_explodes_ends_with_a_sentence_and_keeps_the_last_checkpoint(data, tmp_path):
@@ -98,8 +151,8 @@ def test_training_ends_when_the_score_has_saturated_at_the_final_rate(data, tmp_
     monkeypatch.setattr("vitrial.train.fit.all_metrics", lambda targets, logits: {"roc_auc": 0.5})
     plateau = Plateau(patience=1, final_lr=1e-4)
     _, history = run(data, tmp_path, epochs=50, base_lr=1e-3, warmup_steps=0, plateau=plateau)
-    assert len(history) == 5
-    assert [row["lr"] for row in history] == pytest.approx([1e-3] * 3 + [1e-4] * 2)
+    # The first epoch is the best; each one after it saturates.
+    assert [row["lr"] for row in history] == pytest.approx([1e-3, 1e-3, 1e-4])
 
 
 def test_class_weights_make_every_class_count_equally(data):

@@ -15,7 +15,7 @@ def test_drops_are_those_of_pytorchs_plateau_schedule(scores, patience):
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=1.0)
     reference = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimizer, mode="max", factor=0.5, patience=patience, threshold=0.0, eps=0.0
+        optimizer, mode="max", factor=0.5, patience=patience - 1, threshold=0.0, eps=0.0
     )
     for score in scores:
         reference.step(score)
@@ -45,14 +45,22 @@ def test_the_papers_descent_from_1e4_to_1e6_and_its_end():
     while not exhausted(scores, recipe):
         rates.append(learning_rate(0, scores, recipe))
         scores.append(0.4)
-    assert rates == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6])
+    assert rates == pytest.approx([1e-4, 1e-5, 1e-6])
 
 
 def test_saturation_at_a_rate_that_is_final_from_the_start_ends_training():
     recipe = Recipe(base_lr=1e-4, plateau=Plateau(patience=2, final_lr=1e-4))
-    assert not exhausted([0.5, 0.5, 0.5], recipe)
-    assert exhausted([0.5, 0.5, 0.5, 0.5], recipe)
+    assert not exhausted([0.5, 0.5], recipe)
+    assert exhausted([0.5, 0.5, 0.5], recipe)
+
+
+def test_patience_is_the_number_of_epochs_without_improvement():
+    """By hand: best .5, then 1, 2, 3 epochs no better; .6 is; then 1, 2, 3, and 1, 2, 3 again."""
+    scores = [0.5, 0.5, 0.4, 0.3, 0.6, 0.6, 0.6, 0.6, 0.1, 0.2, 0.3]
+    counts = [saturations(scores[:n], patience=3) for n in range(1, len(scores) + 1)]
+    assert counts == [0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3]
+    assert "in a row without improvement" in (Plateau.__doc__ or "")
 
 
 def test_a_worst_score_below_zero_still_counts_as_a_first_best():
-    assert saturations([-0.3, -0.4, -0.2], patience=1) == 0
+    assert saturations([-0.3, -0.4, -0.2], patience=2) == 0

@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vitrial.evaluate.metrics import ENDPOINTS, all_metrics, predicted_balanced_accuracy
+from vitrial.evaluate.metrics import METRICS, all_metrics, predicted_balanced_accuracy
 
 RUN_COLUMNS = ("arm", "backbone", "initialisation", "repetition")
-COST_COLUMNS = ("parameters", "training_seconds", "images_per_second")
-COLUMNS = [*RUN_COLUMNS, "split", *ENDPOINTS, "calibration_error", "knn_balanced_accuracy"]
-COLUMNS += COST_COLUMNS
+COST_COLUMNS = (
+    "parameters",
+    "training_seconds",
+    "pretraining_seconds",
+    "pretraining_share_seconds",
+    "total_seconds",
+    "images_per_second",
+)
+ORIGIN_COLUMNS = ("weights", "weights_sha256", "precision", "device")
+COLUMNS = [*RUN_COLUMNS, "split", *METRICS, "knn_balanced_accuracy"]
+COLUMNS += [*COST_COLUMNS, *ORIGIN_COLUMNS]
 
 
 def run_scores(runs: Iterable[tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]]) -> pd.DataFrame:
@@ -21,11 +29,11 @@ def run_scores(runs: Iterable[tuple[dict[str, Any], pd.DataFrame, dict[str, Any]
 
     Args:
         runs: What each run is (arm, backbone, initialisation, repetition), its predictions, and
-            its result with what it cost.
+            its result with what it cost and what it stands on (`vitrial.study.provenance`).
 
     Returns:
         A row a run and split (`val`, `test`): the run's columns, every metric of
-        `vitrial.evaluate.metrics`, `knn_balanced_accuracy`, and the run's cost.
+        `vitrial.evaluate.metrics`, `knn_balanced_accuracy`, the run's cost and its origin.
     """
     rows = []
     for run, predictions, cost in runs:

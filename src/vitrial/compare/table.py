@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from vitrial.errors import VitrialError
-
-WORDS = {
-    "quadratic_kappa": "quadratic kappa",
-    "balanced_accuracy": "balanced accuracy",
-    "roc_auc": "ROC-AUC",
-    "accuracy": "accuracy",
-    "f1": "F1 (macro)",
-}
+from vitrial.evaluate.metrics import ENDPOINTS
 
 
 def arm_table(scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -31,16 +25,20 @@ def arm_table(scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str
     Returns:
         A row an arm, by initialisation and then backbone as in the paper, both in the protocol's
         order; an arm without a finished run has no figures. Columns `initialisation`, `backbone`;
-        `median`, `std` (of the sample; missing for a single repetition), `lowest`, `highest` and
-        `repetitions` of the endpoint; `knn` (median balanced accuracy of nearest neighbours),
-        `calibration_error` (median), `parameters`, `minutes` (median of a run's training) and
-        `images_per_second` (likewise, without validation).
+        `weights` (the tag in timm, or the file, that the arm started from); `median`, `std` (of
+        the sample; missing for a single repetition), `lowest`, `highest` and `repetitions` of the
+        endpoint; `knn` (median balanced accuracy of nearest neighbours), `calibration_error`
+        (median), `parameters`; medians of a run's `minutes` of fine-tuning, of
+        `pretraining_minutes` (all that was trained before it), of `pretraining_share_minutes` (the
+        same divided by the runs that share it) and of `total_minutes` (fine-tuning and share);
+        `images_per_second` (median, without validation); `precision` and `device`.
     """
     test = scores[scores["split"] == "test"]
     initialisations = list(dict.fromkeys(initialisation for initialisation, _ in arms))
     rows = sorted(arms, key=lambda arm: initialisations.index(arm[0]))
     by_arm = test.groupby(["initialisation", "backbone"], sort=False)
     table = by_arm.agg(
+        weights=("weights", _all_of),
         median=(endpoint, "median"),
         std=(endpoint, "std"),
         lowest=(endpoint, "min"),
@@ -49,25 +47,71 @@ def arm_table(scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str
         knn=("knn_balanced_accuracy", "median"),
         calibration_error=("calibration_error", "median"),
         parameters=("parameters", "first"),
-        minutes=("training_seconds", lambda seconds: seconds.median() / 60),
+        minutes=("training_seconds", _median_minutes),
+        pretraining_minutes=("pretraining_seconds", _median_minutes),
+        pretraining_share_minutes=("pretraining_share_seconds", _median_minutes),
+        total_minutes=("total_seconds", _median_minutes),
         images_per_second=("images_per_second", "median"),
+        precision=("precision", _all_of),
+        device=("device", _all_of),
     )
     index = pd.MultiIndex.from_tuples(rows, names=["initialisation", "backbone"])
     table = table.reindex(index).reset_index()
     return table.astype({"repetitions": "Int64"}).fillna({"repetitions": 0})
 
 
+def _median_minutes(seconds: pd.Series) -> float:
+    return float(seconds.median()) / 60
+
+
+def _all_of(names: pd.Series) -> str | None:
+    """What the runs of an arm have; all of it if they differ, None if it is nothing."""
+    return " and ".join(sorted(set(names.dropna()))) or None
+
+
+UNLIKE = {
+    "precision": "in different precisions",
+    "device": "on different machines",
+}
+
+
+def unlike(records: Sequence[dict[str, Any]]) -> list[str]:
+    """In what the runs of a table differ besides their arms, a sentence each.
+
+    Args:
+        records: Of each run its `arm`, `precision`, `device` and `weights_sha256`, as in
+            `vitrial.study.provenance`.
+    """
+    sentences = []
+    for name, how in UNLIKE.items():
+        arms: dict[str, dict[str, None]] = {}
+        for record in records:
+            arms.setdefault(record[name], {})[record["arm"]] = None
+        if len(arms) > 1:
+            each = "; ".join(f"{value}: {', '.join(named)}" for value, named in arms.items())
+            sentences.append(f"Computed {how}, which may be part of a difference: {each}")
+    by_arm: dict[str, set[Any]] = {}
+    for record in records:
+        by_arm.setdefault(record["arm"], set()).add(record["weights_sha256"])
+    mixed = [arm for arm, files in by_arm.items() if len(files) > 1]
+    if mixed:
+        sentences.append(f"Runs of one arm started from different files: {', '.join(mixed)}")
+    return sentences
+
+
 def chance(endpoint: str, classes: int) -> float | None:
-    """What guessing scores: 0 for kappa, 1/classes for balanced accuracy, 0.5 for ROC-AUC."""
-    return {"quadratic_kappa": 0.0, "balanced_accuracy": 1 / classes, "roc_auc": 0.5}.get(endpoint)
+    """What guessing scores, where that depends on nothing but the number of classes."""
+    guess = ENDPOINTS[endpoint].chance
+    return None if guess is None else guess(classes)
 
 
 def caption(data: str, endpoint: str, classes: int) -> str:
     """What the table shows, in one line."""
-    guess = chance(endpoint, classes)
+    metric, guess = ENDPOINTS[endpoint], chance(endpoint, classes)
     return (
-        f"{data}: {WORDS[endpoint]} on the test split, median ± standard deviation over "
-        f"repetitions" + ("" if guess is None else f"; chance is {guess:.3f}")
+        f"{data}: {metric.label} on the test split, median ± standard deviation over repetitions"
+        + ("" if metric.higher_is_better else "; lower is better")
+        + ("" if guess is None else f"; chance is {guess:.3f}")
     )
 
 
@@ -77,7 +121,8 @@ def in_words(table: pd.DataFrame, endpoint: str) -> pd.DataFrame:
         {
             "Initialisation": table["initialisation"],
             "Backbone": table["backbone"],
-            WORDS[endpoint]: [
+            "Weights": table["weights"].fillna("-"),
+            ENDPOINTS[endpoint].label: [
                 _figure(median, "{:.3f}") + ("" if math.isnan(std) else f" ± {std:.3f}")
                 for median, std in table[["median", "std"]].to_numpy(dtype=float)
             ],
@@ -85,7 +130,10 @@ def in_words(table: pd.DataFrame, endpoint: str) -> pd.DataFrame:
             "kNN": [_figure(value, "{:.3f}") for value in table["knn"]],
             "Calibration error": [_figure(value, "{:.3f}") for value in table["calibration_error"]],
             "Parameters": [_figure(value / 1e6, "{:.1f} M") for value in table["parameters"]],
-            "Minutes a run": [_figure(value, "{:.1f}") for value in table["minutes"]],
+            **{
+                heading: [_figure(value, "{:.1f}") for value in table[name]]
+                for name, heading in MINUTES.items()
+            },
             "Images/s": [_figure(value, "{:.0f}") for value in table["images_per_second"]],
         }
     )
@@ -94,6 +142,14 @@ def in_words(table: pd.DataFrame, endpoint: str) -> pd.DataFrame:
 def _figure(value: float, pattern: str) -> str:
     return "-" if math.isnan(value) else pattern.format(value)
 
+
+MINUTES = {
+    "minutes": "Fine-tuning, min",
+    "pretraining_minutes": "Pretraining, min",
+    "pretraining_share_minutes": "Its share, min",
+    "total_minutes": "Total, min",
+}
+"""Headings of what a run costs; the total is fine-tuning and the share of pretraining."""
 
 FORMS = ("terminal", "csv", "markdown", "latex")
 
@@ -114,12 +170,16 @@ def render(table: pd.DataFrame, endpoint: str, title: str, form: str) -> str | T
     return to_markdown(words, title) if form == "markdown" else to_latex(words, title)
 
 
+TEXTS = 3
+"""The first columns, which hold words: initialisation, backbone, weights."""
+
+
 def to_rich(words: pd.DataFrame, title: str) -> Table:
-    """For the terminal, in 80 columns: what the paper's table has, and the minutes."""
+    """For the terminal, in 80 columns: what the paper's table has, the weights and the minutes."""
     table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD)
-    shown = words[[*words.columns[:4], "Minutes a run"]]
+    shown = words[[*words.columns[:5], MINUTES["minutes"], MINUTES["total_minutes"]]]
     for i, name in enumerate(shown.columns):
-        table.add_column(name, justify="left" if i < 2 else "right", overflow="fold")
+        table.add_column(name, justify="left" if i < TEXTS else "right", overflow="fold")
     for row in shown.itertuples(index=False):
         table.add_row(*row)
     return table
@@ -127,7 +187,7 @@ def to_rich(words: pd.DataFrame, title: str) -> Table:
 
 def to_markdown(words: pd.DataFrame, title: str) -> str:
     """For a README or an issue."""
-    lines = [list(words.columns), ["---", "---"] + ["---:"] * (len(words.columns) - 2)]
+    lines = [list(words.columns), ["---"] * TEXTS + ["---:"] * (len(words.columns) - TEXTS)]
     lines += [list(row) for row in words.itertuples(index=False)]
     return f"{title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -140,7 +200,7 @@ def to_latex(words: pd.DataFrame, title: str) -> str:
         [
             r"\begin{table}",
             rf"\caption{{{_escape_latex(title)}}}",
-            rf"\begin{{tabular}}{{ll{'r' * (len(words.columns) - 2)}}}",
+            rf"\begin{{tabular}}{{{'l' * TEXTS}{'r' * (len(words.columns) - TEXTS)}}}",
             r"\toprule",
             " & ".join(escaped.columns) + r" \\",
             r"\midrule",

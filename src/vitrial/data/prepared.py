@@ -11,6 +11,7 @@ import pandas as pd
 from vitrial.data.batches import CachedImages, Part, UnlabelledImages
 from vitrial.data.cache import PixelCache
 from vitrial.data.checks import usable
+from vitrial.data.order import require_order
 from vitrial.data.sources import draw_groups, load_dataset
 from vitrial.data.split import split_hash, split_manifest
 from vitrial.errors import Problem
@@ -79,6 +80,7 @@ def prepare_data(
     image: Image,
     cache_root: Path | None,
     held_out: frozenset[str] = frozenset(),
+    graded_by: str | None = None,
 ) -> Prepared:
     """Load a data set, decode it into the pixel cache and divide it.
 
@@ -88,11 +90,16 @@ def prepare_data(
         image: How images are prepared.
         cache_root: Where pixel caches lie.
         held_out: SHA-256 of files that must not be used, such as another data set's test images.
+        graded_by: The endpoint, if it grades by the order of the classes.
 
     Raises:
         DataError: Something in the data set is wrong, with everything that is.
+        VitrialError: The data set cannot be read, or its classes are in no order.
     """
-    dataset, cache, problems = usable(load_dataset(data), image, cache_root, data.on_problem)
+    listed = load_dataset(data)
+    if graded_by is not None:
+        require_order(listed, data, graded_by)
+    dataset, cache, problems = usable(listed, image, cache_root, data.on_problem)
     manifest = dataset.manifest[~dataset.manifest["sha256"].isin(held_out)]
     if shared := len(dataset.manifest) - len(manifest):
         what = f"has {shared} images of the trial's validation or test split: left out"

@@ -43,10 +43,20 @@ def predict(
         for batch, _ in load(images, evaluation_order(len(images), batch_size), workers):
             with autocast():
                 maps = model.forward_features(view(batch))
-            maps = maps.float()
+            maps = in_float32(maps)
             logits.append(model.forward_head(maps).cpu())
             features.append(model.forward_head(maps, pre_logits=True).cpu())
     return torch.cat(logits).numpy(), torch.cat(features).numpy()
+
+
+def in_float32(maps: Any) -> Any:
+    """What a backbone gives to its head, in float32.
+
+    That is a tensor, or where it has several branches (CrossViT, CoaT) a list or tuple of them.
+    """
+    if isinstance(maps, list | tuple):
+        return type(maps)(in_float32(part) for part in maps)
+    return maps.float()
 
 
 class CentralView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from timm.models import load_state_dict
 from torch import nn
 
 from vitrial.data.cache import default_root
@@ -30,23 +32,46 @@ def weights_file(arm: Arm) -> Path | None:
         return local
     if arm.origin.kind == "file":
         raise VitrialError(f"The weights of {arm.backbone} are not at {local}: mend the path.")
-    hub = pretrained_cfg(arm.model).hf_hub_id
-    if not hub:
+    cfg = pretrained_cfg(arm.model)
+    if not cfg.hf_hub_id:
         raise VitrialError(
-            f"timm has no weights for {arm.model}: choose another backbone, or name a local file "
-            "by file:PATH."
+            f"The weights of {arm.model} are not on timm's hub: fetch {cfg.url} and put it at "
+            f"{local}, or name a file of your own by file:PATH as the arm's initialisation."
         )
-    return _download(arm.model, hub, local)
+    return _download(arm.model, cfg.hf_hub_id, local)
 
 
 def local_weights(arm: Arm) -> Path | None:
     """Where a file of an arm's weights is looked for, before timm's hub is asked."""
     if arm.origin.kind == "file":
         return Path(arm.origin.of)
-    if arm.origin.kind not in ("imagenet", "timm"):
+    if arm.tag is None:
         return None
     cfg = pretrained_cfg(arm.model)
-    return default_root() / "weights" / f"{cfg.architecture}.{cfg.tag}.safetensors"
+    suffix = ".safetensors" if cfg.hf_hub_id else Path(cfg.url).suffix
+    return default_root() / "weights" / f"{arm.model}{suffix}"
+
+
+def weights_record(arm: Arm) -> dict[str, str | None] | None:
+    """What a run's record says of the file that it started from: `tag`, `file`, `sha256`.
+
+    Returns:
+        None if it starts from random weights or from another stage.
+
+    Raises:
+        VitrialError: There is no file.
+    """
+    path = weights_file(arm)
+    if path is None:
+        return None
+    name = path.name if arm.tag is None else arm.model
+    return {"tag": arm.tag, "file": name, "sha256": sha256_of(path)}
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _download(backbone: str, hub: str, local: Path) -> Path:
@@ -110,21 +135,44 @@ def load_weights(backbone: str, weights: Path, classes: int, channels: int, crop
 
 
 def _refuse_unloaded(model: nn.Module, untrained: nn.Module, backbone: str, weights: Path) -> None:
-    """Refuse weights that timm passed over, as it does silently for a file of other names.
+    """Refuse weights that do not cover the model: timm passes over what a file lacks.
 
-    `untrained` was drawn from the same random state: what equals it was not in the file.
+    `untrained` was drawn from the same random state, so what differs from it came from the file.
+    What equals it may be in the file all the same (a bias of zeros): under its own name, or, where
+    timm renames what it reads, under one that the model does not know.
     """
     head, drawn = tuple(_head_names(model)), untrained.state_dict()
-    unloaded = [
-        name
+    suspects = {
+        name: value
         for name, value in model.state_dict().items()
-        if value.ndim > 1 and not name.startswith(head) and torch.equal(value, drawn[name])
+        if value.is_floating_point() and not name.startswith(head)
+        if torch.equal(value, drawn[name])
+    }
+    if not suspects:
+        return
+    content = load_state_dict(str(weights), weights_only=True)
+    renamed = [value for name, value in content.items() if name not in drawn]
+    missing = [
+        name
+        for name, value in suspects.items()
+        if name not in content and not any(_same(value, other) for other in renamed)
     ]
-    if unloaded:
+    if missing:
         raise VitrialError(
-            f"{weights} does not fit {backbone}: it has no {unloaded[0]}. Name a file of this "
-            "architecture, with its parameters named as timm names them."
+            f"{weights} does not fit {backbone}: it has no {_listing(missing)}. Name a complete "
+            "file of this architecture, with its parameters named as timm names them."
         )
+
+
+def _same(value: torch.Tensor, other: Any) -> bool:
+    if not isinstance(other, torch.Tensor) or value.numel() != other.numel():
+        return False
+    return torch.equal(value.flatten(), other.flatten().to(value.dtype))
+
+
+def _listing(names: list[str], shown: int = 5) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def load_trained(model: nn.Module, weights: Path) -> nn.Module:

@@ -66,7 +66,10 @@ __all__ = [
     "digest",
 ]
 
-EndpointName = Literal["quadratic_kappa", "balanced_accuracy", "roc_auc", "accuracy", "f1"]
+# Names alone: the metrics themselves, in `vitrial.evaluate.metrics`, take seconds to import.
+EndpointName = Literal[
+    "quadratic_kappa", "balanced_accuracy", "roc_auc", "accuracy", "f1", "log_loss", "brier"
+]
 
 
 class Protocol(Section):
@@ -83,13 +86,16 @@ class Protocol(Section):
             which stand for all their combinations.
         recipe: How every arm is trained.
         sources: Other labelled data sets, by name, for `transfer:NAME`.
-        pretrain: Recipe of the pretraining on `sources`; `recipe` if left out.
+        pretrain: Recipe of the pretraining on `sources`; `recipe` if left out. Its validation
+            selects by the endpoint too, or, where that needs ordered classes, by balanced
+            accuracy: those of a source need no order.
         dino: How `+dino` trains.
         byol: How `+byol` trains.
         unlabelled: A folder or .zip of further images of the domain, for `+dino` and `+byol`.
         share_pretraining: Pretrain once for all repetitions of an arm; false pretrains for each, so
             that the spread of the results includes that of pretraining.
         endpoint: The primary metric, by which validation selects and the table reports.
+            `quadratic_kappa` is for ordered classes; of `log_loss` and `brier` lower is better.
         margin: Smallest difference of the endpoint that matters.
         repetitions: Runs of an arm, each with a seed of its own.
         seed: Another seed repeats the whole study otherwise.

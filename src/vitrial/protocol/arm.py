@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationInfo, field_validator
 
-from vitrial.models.names import check_backbone
+from vitrial.models.names import check_backbone, imagenet_name, timm_name
 from vitrial.protocol.initialisation import Initialisation, parse_initialisation
 from vitrial.protocol.section import Positive, Section, absolute
 
@@ -16,10 +16,12 @@ class Arm(Section):
 
     Attributes:
         backbone: A name of timm's.
-        initialisation: `random`; `imagenet` (timm's default weights); `timm:TAG` (those of another
-            tag); `file:PATH` (a local .safetensors or .pth file of this architecture); or
-            `transfer:NAME` (supervised pretraining on the entry NAME of `sources`). Each may be
-            followed by `+dino` or `+byol`: self-supervision on the training images.
+        initialisation: `random`; `imagenet` (weights of timm's that were trained on ImageNet-1k
+            alone, by the plainest recipe; `imagenet:TAG` says which); `timm` (timm's default
+            weights, whatever they were trained on; `timm:TAG` says which); `file:PATH` (a local
+            .safetensors or .pth file of this architecture); or `transfer:NAME` (supervised
+            pretraining on the entry NAME of `sources`). Each may be followed by `+dino` or
+            `+byol`: self-supervision on the training images.
         base_lr: This arm's own base learning rate.
     """
 
@@ -34,8 +36,13 @@ class Arm(Section):
 
     @property
     def model(self) -> str:
-        """The name in timm: the backbone's, with the tag of the weights where one is asked for."""
-        return f"{self.backbone}.{self.origin.of}" if self.origin.kind == "timm" else self.backbone
+        """The name in timm: the backbone's, with the tag of timm's weights that it starts from."""
+        return _model(self.backbone, self.origin)
+
+    @property
+    def tag(self) -> str | None:
+        """The tag of timm's weights that it starts from; None if it starts from others."""
+        return self.model.partition(".")[2] if self.origin.kind in ("imagenet", "timm") else None
 
     @property
     def name(self) -> str:
@@ -52,7 +59,15 @@ class Arm(Section):
     @classmethod
     def _known_initialisation(cls, text: str, info: ValidationInfo) -> str:
         origin = parse_initialisation(text)
+        if "backbone" in info.data:  # else it is wrong, which is said already
+            _model(info.data["backbone"], origin)
         if origin.kind != "file":
             return text
         path = absolute(Path(origin.of), info)
         return f"file:{path}" + (f"+{origin.method}" if origin.method else "")
+
+
+def _model(backbone: str, origin: Initialisation) -> str:
+    """The name in timm; a ValueError if timm lacks the weights that are asked for."""
+    resolve = {"imagenet": imagenet_name, "timm": timm_name}.get(origin.kind)
+    return resolve(backbone, origin.of) if resolve else backbone

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from vitrial.models.names import has_weights, tags_of
 from vitrial.protocol.yaml_lines import Location, dotted
-from vitrial.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from vitrial.protocol import Arm, Data, Protocol, Recipe
@@ -107,23 +105,12 @@ def _patch_clash(arm: Arm, backbone: Location, size: int, at: Location) -> Itera
 
 def _arm_clashes(protocol: Protocol) -> Iterator[Clash]:
     for i, arm in enumerate(protocol.arms):
-        backbone: Location = ("arms", i, "backbone")
         initialisation: Location = ("arms", i, "initialisation")
         origin = arm.origin
         if origin.kind == "transfer" and origin.of not in protocol.sources:
             known = ", ".join(protocol.sources) or "there are none"
             sentence = f"'{origin.base}' names no entry of sources ({known})"
             yield Clash(sentence, (initialisation, ("sources", origin.of)))
-        if origin.kind == "imagenet" and not has_weights(arm.backbone):
-            sentence = f"timm has no weights of {arm.backbone}: name a file of yours by file:PATH"
-            yield Clash(sentence, (initialisation, backbone))
-        if origin.kind == "timm" and origin.of not in tags_of(arm.backbone):
-            hint = did_you_mean(origin.of, tags_of(arm.backbone), count=3)
-            known = ", ".join(tags_of(arm.backbone)) or "none"
-            sentence = (
-                f"timm has no tag '{origin.of}' of {arm.backbone}{hint or f': it has {known}'}"
-            )
-            yield Clash(sentence, (initialisation, backbone))
         final_lr = protocol.recipe.plateau.final_lr
         if arm.base_lr is not None and arm.base_lr < final_lr:
             sentence = f"{arm.base_lr:g} lies below recipe.plateau.final_lr {final_lr:g}"
@@ -136,6 +123,8 @@ def _pair_clashes(protocol: Protocol) -> Iterator[Clash]:
         starts = (("arms", j, "initialisation"), ("arms", i, "initialisation"))
         if one.name == other.name:
             sentence = f"the arm '{other.name}' is listed already"
+            if one.model != other.model:
+                sentence += ": to compare weights, name them by timm:TAG"
             yield Clash(sentence, backbones + starts)
         ours, theirs = (arm.backbone.partition(".")[0] for arm in (one, other))
         if one.origin.kind == "file" and one.origin.base == other.origin.base and ours != theirs:
@@ -165,15 +154,27 @@ def _pretrain_clashes(protocol: Protocol) -> Iterator[Clash]:
         yield Clash(sentence, (("unlabelled",), ("arms",)))
 
 
+GRADED = ("quadratic_kappa",)
+"""The endpoints that grade by the order of the classes."""
+_ORDERED_OR_TWO = ("retinamnist", "breastmnist", "chestmnist", "pneumoniamnist")
+"""The sets of MedMNIST whose classes are ordered grades, or only two."""
+
+
 def _endpoint_clashes(protocol: Protocol) -> Iterator[Clash]:
+    """Known data sets without order; labels of one's own are looked at when they are read."""
     data = protocol.data
+    if protocol.endpoint not in GRADED or data.classes is not None:
+        return
     diagnoses = data.source in ("ham10000", "isic2019") or (
         data.source == "phantom" and data.task == "dermoscopy"
     )
-    if protocol.endpoint == "quadratic_kappa" and diagnoses and data.classes is None:
+    unordered = "diagnoses" if diagnoses else None
+    if data.source == "medmnist" and data.name not in _ORDERED_OR_TWO:
+        unordered = f"those of {data.name}"
+    if unordered:
         sentence = (
-            "quadratic_kappa grades by the order of classes, and diagnoses have none: choose "
-            "balanced_accuracy, or state an order with data.classes"
+            f"{protocol.endpoint} grades by the order of classes, and {unordered} have none: "
+            "choose balanced_accuracy, or state an order with data.classes"
         )
         keys = (("endpoint",), ("data", "classes"), ("data", "source"), ("data", "task"))
         yield Clash(sentence, keys)

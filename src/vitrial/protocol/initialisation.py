@@ -12,7 +12,7 @@ from vitrial.spelling import did_you_mean
 Kind = Literal["random", "imagenet", "timm", "file", "transfer"]
 Method = Literal["dino", "byol"]
 KINDS, METHODS = get_args(Kind), get_args(Method)
-FORMS = ("random", "imagenet", "timm:TAG", "file:PATH", "transfer:NAME")
+FORMS = ("random", "imagenet", "imagenet:TAG", "timm", "timm:TAG", "file:PATH", "transfer:NAME")
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,11 @@ class Initialisation:
     """Weights to start from, and perhaps self-supervision on top of them.
 
     Attributes:
-        kind: `random`; `imagenet`, timm's default weights; `timm`, those of another tag; `file`;
-            or `transfer`, supervised pretraining on another labelled data set.
-        of: The tag, the file's path or the name of the data set; empty for the first two kinds.
+        kind: `random`; `imagenet`, weights of timm's that were trained on ImageNet-1k alone;
+            `timm`, any weights of timm's; `file`; or `transfer`, supervised pretraining on another
+            labelled data set.
+        of: The tag (empty for the plainest recipe of `imagenet`, for timm's default of `timm`),
+            the file's path or the name of the data set; empty for `random`.
         method: Self-supervision on the target's own images.
     """
 
@@ -36,8 +38,12 @@ class Initialisation:
         return Initialisation(self.kind, self.of)
 
     def __str__(self) -> str:
-        """As in tables, names and seeds: of a file its name alone, wherever it lies."""
-        of = Path(self.of).name if self.kind == "file" else self.of
+        """As in tables, names and seeds: of a file its name alone, wherever it lies.
+
+        Arms of one row of the paper's table start from `imagenet`, whatever the tag of each
+        backbone's weights is: the table has a column for the tags.
+        """
+        of = {"file": Path(self.of).name, "imagenet": ""}.get(self.kind, self.of)
         return self.kind + (f":{of}" if of else "") + (f"+{self.method}" if self.method else "")
 
 
@@ -53,8 +59,9 @@ def parse_initialisation(text: str) -> Initialisation:
     if plus and method not in METHODS:
         hint = did_you_mean(method, METHODS)
         raise ValueError(f"must be +dino or +byol after '{start}', not '+{method}'{hint}")
-    names_something = kind in ("timm", "file", "transfer")
-    if kind not in KINDS or bool(of) != names_something or bool(colon) != names_something:
+    may_name, must_name = kind != "random", kind in ("file", "transfer")
+    misnamed = (colon and not (of and may_name)) or (must_name and not of)
+    if kind not in KINDS or misnamed:
         hint = did_you_mean(kind, KINDS) if kind not in KINDS else ""
         raise ValueError(f"must be {', '.join(FORMS[:-1])} or {FORMS[-1]}, not '{start}'{hint}")
     return Initialisation(kind, of, method or None)  # type: ignore[arg-type]  # both just checked

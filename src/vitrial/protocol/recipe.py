@@ -14,7 +14,8 @@ class Plateau(Section):
 
     Attributes:
         factor: What the rate is multiplied by.
-        patience: Epochs without improvement that count as saturation.
+        patience: Epochs in a row without improvement that count as saturation: with 1, the first
+            epoch that is no better than the best so far.
         final_lr: Training ends when the endpoint saturates at this rate.
     """
 

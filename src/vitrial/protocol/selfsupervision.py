@@ -13,7 +13,7 @@ Decay = Annotated[float, Field(ge=0)]
 
 
 class View(Section):
-    """One random view of an image; its aspect ratio and flips are those of `augment`.
+    """One random view of an image; its aspect ratio is that of `augment`.
 
     Attributes:
         scale: Range of the crop's share of the image area.
@@ -63,6 +63,10 @@ class SelfSupervision(Section):
         drop_path: Stochastic depth in the student.
         momentum: Of the teacher at the start; it grows to 1 by a cosine.
         jitter: Colour jitter, null for none.
+        hflip: Probability that a view is flipped horizontally, null for that of `augment`.
+        vflip: Likewise vertically. DINO's and BYOL's authors, and Matsoukas et al., flip their
+            views horizontally alone (0); where images have no upper side, as of skin or tissue,
+            `augment` usually flips both ways, and by default the views do, too.
         grayscale: Probability that a view loses its colours.
         sigma: Range of the blur's standard deviation in pixels.
         knn_every: Epochs between looks at the validation images' nearest neighbours.
@@ -80,6 +84,8 @@ class SelfSupervision(Section):
     drop_path: float = Field(0.1, ge=0, lt=1)
     momentum: Fraction = 0.996
     jitter: Jitter | None = Jitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1)
+    hflip: Fraction | None = None
+    vflip: Fraction | None = None
     grayscale: Fraction = 0.2
     sigma: PositivePair = (0.1, 2.0)
     knn_every: int = Field(5, ge=1)

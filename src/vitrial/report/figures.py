@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vitrial.compare.table import WORDS
+from vitrial.evaluate.metrics import ENDPOINTS
 
 # Okabe and Ito's palette; line styles tell arms apart beyond it.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -35,7 +35,7 @@ def learning_curves(metrics: pd.DataFrame, endpoint: str, guess: float | None) -
         left.axhline(guess, color="#888888", linewidth=1)
         left.annotate("chance", (1, guess), xycoords=("axes fraction", "data"), ha="right",
                       va="bottom", color="#666666", fontsize=8)  # fmt: skip
-    left.set(xlabel="epoch", ylabel=f"validation {WORDS[endpoint]}")
+    left.set(xlabel="epoch", ylabel=f"validation {ENDPOINTS[endpoint].label}")
     right.set(xlabel="epoch", ylabel="training loss")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)

@@ -14,7 +14,7 @@ from vitrial.atomic import write_text
 from vitrial.compare.scores import logits_of
 from vitrial.compare.table import chance, in_words, render
 from vitrial.errors import Problem
-from vitrial.evaluate.metrics import ENDPOINTS, confusion
+from vitrial.evaluate.metrics import METRICS, confusion
 from vitrial.report.examination import findings, section
 from vitrial.report.explanations import section as explanations
 from vitrial.report.figures import learning_curves, to_svg
@@ -101,7 +101,7 @@ def _scores(study: Study) -> pd.DataFrame:
     scores = study.scores()
     if scores.empty:
         return scores
-    columns = [*ENDPOINTS, "calibration_error", "knn_balanced_accuracy"]
+    columns = [*METRICS, "knn_balanced_accuracy"]
     test = scores[scores["split"] == "test"]
     shown = test[["arm", "repetition", *columns, "best_epoch", "epochs"]]
     return shown.assign(**{c: shown[c].map("{:.3f}".format) for c in columns})

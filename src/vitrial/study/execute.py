@@ -16,6 +16,8 @@ from vitrial.data.prepared import Prepared, prepare_data
 from vitrial.data.unlabelled import prepare_unlabelled
 from vitrial.errors import DataError, Problem, VitrialError
 from vitrial.protocol import Protocol
+from vitrial.protocol.checks import GRADED
+from vitrial.study.initial import refuse_unfit_arms
 from vitrial.study.plan import Stage, plan, sources_used
 from vitrial.study.progress import StudyProgress, strangers_sentence
 from vitrial.study.run import run_stage
@@ -47,8 +49,10 @@ def run(
 
     Raises:
         DataError: Something in a data set is wrong, with everything that is.
+        VitrialError: A backbone cannot take the protocol's images.
     """
     root = Path(out) if out is not None else Path("studies") / protocol.name
+    refuse_unfit_arms(protocol)
     datasets = prepare_datasets(protocol, cache)
     examination = examine_prepared(datasets["data"], root / EXAMINATION)
     sources = (data.problems for name, data in datasets.items() if name != "data")
@@ -72,7 +76,7 @@ def run(
         )
     if strangers := study.strangers():
         console.print(strangers_sentence(strangers), highlight=False)
-    with StudyProgress(stages, protocol.endpoint, console) as progress:
+    with StudyProgress(stages, console) as progress:
         for stage in stages:
             carry_out(stage, protocol, datasets[stage.dataset], root, workers, progress)
     return study
@@ -94,8 +98,9 @@ def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str,
     held_out: frozenset[str] = frozenset()
     for name, section in {"data": protocol.data, **sources_used(protocol)}.items():
         split = protocol.split if name == "data" else all_labels
+        graded_by = protocol.endpoint if name == "data" and protocol.endpoint in GRADED else None
         try:
-            data = prepare_data(section, split, protocol.image, cache, held_out)
+            data = prepare_data(section, split, protocol.image, cache, held_out, graded_by)
         except DataError as error:
             errors.append(error)
             continue

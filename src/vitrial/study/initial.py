@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from vitrial.models.backbone import build_backbone
+from vitrial.errors import VitrialError
+from vitrial.models.backbone import build_backbone, refuse_unfit
 from vitrial.models.initialisation import load_trained, load_weights, weights_file
-from vitrial.protocol import Arm
+from vitrial.protocol import Arm, Protocol
 from vitrial.seeds import seed_of
 
 Channels = tuple[float, ...]
@@ -41,6 +42,22 @@ def initial_model(
     if weights := weights_file(arm):
         return load_weights(arm.model, weights, classes, channels, crop)
     return build_backbone(arm.model, classes, channels, crop)
+
+
+def refuse_unfit_arms(protocol: Protocol) -> None:
+    """Refuse, before anything is read or trained, backbones that cannot take the protocol's images.
+
+    Raises:
+        VitrialError: With all of them.
+    """
+    faults = []
+    for name in dict.fromkeys(arm.model for arm in protocol.arms):
+        try:
+            refuse_unfit(name, protocol.image.channels, protocol.augment.crop)
+        except VitrialError as error:
+            faults.append(str(error))
+    if faults:
+        raise VitrialError(" ".join(faults))
 
 
 def normalisation(

@@ -14,8 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from vitrial.models.initialisation import local_weights
+from vitrial.models.initialisation import local_weights, sha256_of
 from vitrial.protocol import Arm, Byol, Data, Dino, Protocol, Recipe, digest
+from vitrial.protocol.checks import GRADED
 from vitrial.seeds import seed_of
 
 
@@ -52,7 +53,7 @@ class Stage:
         return digest(
             {
                 "kind": self.kind,
-                "backbone": self.arm.backbone,
+                "backbone": self.arm.model,
                 "initialisation": str(self.arm.origin),
                 "weights": content_of(self.arm),
                 "recipe": self.recipe.model_dump(mode="json"),
@@ -117,7 +118,14 @@ def sources_used(protocol: Protocol) -> dict[str, Data]:
 
 AFTERWARDS = ("cli.py", "compare", "explanation", "report")
 """Files and folders of the program that change no run."""
-AFTERWARDS_OF_STUDY = ("explain.py", "images.py", "progress.py", "study.py", "trained.py")
+AFTERWARDS_OF_STUDY = (
+    "explain.py",
+    "images.py",
+    "progress.py",
+    "provenance.py",
+    "study.py",
+    "trained.py",
+)
 
 
 @cache
@@ -183,7 +191,8 @@ def _pretrain(
         recipe=protocol.pretrain or protocol.recipe,
         seed=seed_of(protocol.name, protocol.seed, arm.name, *_numbered(repetition), "pretrain"),
         start=None,
-        inputs=_inputs(protocol, fingerprints[arm.origin.of]) | {"endpoint": protocol.endpoint},
+        inputs=_inputs(protocol, fingerprints[arm.origin.of])
+        | {"endpoint": "balanced_accuracy" if protocol.endpoint in GRADED else protocol.endpoint},
     )
 
 
@@ -225,7 +234,4 @@ def _inputs(protocol: Protocol, fingerprint: str) -> dict[str, Any]:
 def content_of(arm: Arm) -> str | None:
     """Digest of the file of weights that an arm starts from, where it lies here already."""
     weights = local_weights(arm)
-    if weights is None or not weights.is_file():
-        return None
-    with weights.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(weights) if weights is not None and weights.is_file() else None

@@ -13,6 +13,7 @@ from vitrial.data.batches import UnlabelledImages
 from vitrial.data.prepared import pixel_statistics
 from vitrial.data.unlabelled import prepare_unlabelled
 from vitrial.errors import VitrialError
+from vitrial.models.initialisation import weights_record
 from vitrial.protocol import Arm, Augment, Byol, Dino, Image, digest
 from vitrial.seeds import seed_of
 from vitrial.study.execute import default_workers
@@ -90,6 +91,7 @@ def pretrain_folder(
         folder.begin({**identity, "key": digest(identity), "machine": machine(fabric)})
         mean, std = pixel_statistics(*part)
         seed = seed_of("pretrain", arm.name, type(recipe).__name__, seed)
+        weights = weights_record(arm)
         start = initial_model(arm, 0, image.channels, augment.crop, seed)
         workers = default_workers() if workers is None else workers
         pretraining = Pretraining(images, recipe, augment, mean, std, seed, workers)
@@ -109,7 +111,7 @@ def pretrain_folder(
         except VitrialError as error:
             folder.fail(str(error))
             raise
-        folder.finish(summary(history, pretraining))
+        folder.finish({**summary(history, pretraining), "weights": weights})
     return out / WEIGHTS
 
 

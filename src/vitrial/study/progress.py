@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from vitrial.evaluate.metrics import ENDPOINTS
 from vitrial.study.plan import Stage
 from vitrial.train.checkpoint import History
 
@@ -42,12 +43,10 @@ class StudyProgress:
 
     Args:
         stages: All of the study.
-        endpoint: Name of the validation score.
         console: Where to show it; a terminal gets the bar, a log only the lines.
     """
 
-    def __init__(self, stages: list[Stage], endpoint: str, console: Console) -> None:
-        self.endpoint = endpoint
+    def __init__(self, stages: list[Stage], console: Console) -> None:
         self.console = console
         columns = (
             BarColumn(30),
@@ -84,12 +83,13 @@ class StudyProgress:
                 )
             self.bar.update(self.task, description=f"{escape(stage.name)}: {self.best}")
             return
-        best = max(history, key=lambda r: r["score"])
+        metric = ENDPOINTS[stage.inputs["endpoint"]]
+        best = max(history, key=lambda r: metric.gain(r["score"]))
         self.best = (
-            f"validation {self.endpoint} {best['score']:.3f} "
+            f"validation {metric.name} {best['score']:.3f} "
             f"at epoch {best['epoch']} of {len(history)}"
         )
-        now = f"epoch {row['epoch']}, {self.endpoint} {row['score']:.3f}"
+        now = f"epoch {row['epoch']}, {metric.name} {row['score']:.3f}"
         now += f" (best {best['score']:.3f})"
         self.bar.update(self.task, description=f"{escape(stage.name)}: {now}")
 

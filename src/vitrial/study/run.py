@@ -17,7 +17,9 @@ from torch import nn
 
 from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
+from vitrial.evaluate.metrics import ENDPOINTS
 from vitrial.evaluate.predict import CentralView, predict
+from vitrial.models.initialisation import weights_record
 from vitrial.protocol import Protocol, Recipe
 from vitrial.study.initial import initial_model, normalisation
 from vitrial.study.plan import Stage
@@ -50,11 +52,13 @@ def run_stage(
         selfsupervise(stage, protocol, data, root, workers, fabric, on_epoch)
         return
     start = root / stage.start.folder / WEIGHTS if stage.start else None
+    weights = None if stage.start else weights_record(stage.arm)
     shape = (len(data.classes), protocol.image.channels, protocol.augment.crop)
     model = initial_model(stage.arm, *shape, stage.seed, start)
     mean, std = normalisation(stage.recipe.normalise, model, data.mean, data.std)
+    endpoint = stage.inputs["endpoint"]
     training = Training(
-        data, stage.recipe, protocol.augment, protocol.endpoint, mean, std, stage.seed, workers
+        data, stage.recipe, protocol.augment, endpoint, mean, std, stage.seed, workers
     )
     history = fit(model, training, folder.path, fabric, on_epoch)
     folder.write_metrics(history)
@@ -62,7 +66,7 @@ def run_stage(
     if stage.kind == "finetune":
         model.load_state_dict(load_file(folder.path / WEIGHTS))
         folder.write_predictions(predictions(model, training, fabric))
-    best = max(history, key=lambda row: row["score"])
+    best = max(history, key=lambda row: ENDPOINTS[endpoint].gain(row["score"]))
     seconds = {name: sum(row[name] for row in history) for name in ("seconds", "train_seconds")}
     folder.finish(
         {
@@ -76,6 +80,7 @@ def run_stage(
             * len(data.rows_of("train"))
             / seconds["train_seconds"],
             "parameters": sum(p.numel() for p in model.parameters()),
+            "weights": weights,
         }
     )
 
@@ -116,6 +121,7 @@ def _identity(
         "stage": stage.name,
         "kind": stage.kind,
         "arm": stage.arm.model_dump(mode="json"),
+        "model": stage.arm.model,
         "repetition": stage.repetition,
         "seed": stage.seed,
         "start": stage.start.folder if stage.start else None,

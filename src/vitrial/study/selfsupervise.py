@@ -14,6 +14,7 @@ from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
 from vitrial.evaluate.metrics import predicted_balanced_accuracy
 from vitrial.evaluate.predict import CentralView, predict
+from vitrial.models.initialisation import weights_record
 from vitrial.protocol import Arm, Byol, Dino, Protocol
 from vitrial.seeds import seed_of
 from vitrial.study.initial import initial_model, normalisation
@@ -44,6 +45,7 @@ def selfsupervise(
     """
     assert isinstance(stage.recipe, Dino | Byol)
     weights = root / stage.start.folder / WEIGHTS if stage.start else None
+    record = None if stage.start else weights_record(stage.arm)
     shape = (0, protocol.image.channels, protocol.augment.crop)
     start = initial_model(stage.arm, *shape, stage.seed, weights)
     mean, std = normalisation(protocol.recipe.normalise, start, data.mean, data.std)
@@ -55,7 +57,7 @@ def selfsupervise(
     folder = RunFolder(root / stage.folder)
     history = pretrain(siamese, pretraining, folder.path, fabric, watch, on_epoch)
     folder.write_metrics(history)
-    folder.finish(summary(history, pretraining))
+    folder.finish({**summary(history, pretraining), "weights": record})
 
 
 def build_siamese(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from vitrial.atomic import replacing, write_json
 from vitrial.compare.scores import run_scores
-from vitrial.compare.table import arm_table, caption
+from vitrial.compare.table import arm_table, caption, unlike
 from vitrial.data.checks import write_problems
 from vitrial.data.examination import Examination, read_examination
 from vitrial.data.prepared import Prepared
@@ -20,6 +20,7 @@ from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import Protocol
 from vitrial.protocol.file import load_protocol, write_protocol
 from vitrial.study.plan import Stage, code_version
+from vitrial.study.provenance import provenance
 from vitrial.study.store import RunFolder
 
 EXAMINATION = "examination"
@@ -77,6 +78,7 @@ class Study:
                     "backbone": stage.arm.backbone,
                     "initialisation": str(stage.arm.origin),
                     "repetition": stage.repetition,
+                    "start": stage.start.folder if stage.start else None,
                 }
                 for stage in stages
             ],
@@ -123,10 +125,14 @@ class Study:
         return read_examination(self.path / EXAMINATION)
 
     def scores(self) -> pd.DataFrame:
-        """A row a finished run and split: every metric of its predictions, and its cost."""
+        """A row a finished run and split: every metric of its predictions, its cost and origin."""
         return run_scores(
-            (stage, folder.predictions(), folder.result()) for stage, folder in self.runs()
+            (stage, folder.predictions(), folder.result() | self._provenance(stage))
+            for stage, folder in self.runs()
         )
+
+    def _provenance(self, run: dict[str, Any]) -> dict[str, Any]:
+        return provenance(self.path, run, self.facts["stages"])
 
     def metrics(self) -> pd.DataFrame:
         """A row a run and epoch, finished or not: arm, repetition, rate, losses and scores."""
@@ -166,8 +172,10 @@ class Study:
         return pd.DataFrame(rows)
 
     def caption(self) -> str:
-        """What the table shows, in one line."""
-        return caption(self.facts["data"], self.protocol.endpoint, len(self.facts["classes"]))
+        """What the table shows, in one line, and in what its runs are unlike."""
+        records = [{"arm": run["arm"], **self._provenance(run)} for run, _ in self.runs()]
+        title = caption(self.facts["data"], self.protocol.endpoint, len(self.facts["classes"]))
+        return ". ".join([title, *unlike(records)])
 
     def table(self) -> pd.DataFrame:
         """A row an arm: test endpoint, median and standard deviation over repetitions, cost."""

@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from vitrial.errors import VitrialError
+from vitrial.evaluate.metrics import ENDPOINTS, Metric
 from vitrial.protocol import Arm, Protocol
 from vitrial.protocol.file import write_protocol
 from vitrial.seeds import seed_of
 from vitrial.study.execute import carry_out, default_workers, fingerprints, prepare_datasets
+from vitrial.study.initial import refuse_unfit_arms
 from vitrial.study.plan import Stage, plan
 from vitrial.study.progress import StudyProgress
 from vitrial.study.store import RunFolder
@@ -66,14 +68,16 @@ def tune_rates(
             f"The rate {min(rates):g} lies below recipe.plateau.final_lr "
             f"{protocol.recipe.plateau.final_lr:g}: try larger rates."
         )
+    refuse_unfit_arms(protocol)
     root = Path(out) if out is not None else Path("studies") / protocol.name
     datasets = prepare_datasets(protocol, cache)
     stages = tuning_stages(protocol, tuple(rates), fingerprints(datasets))
     workers = default_workers() if workers is None else workers
-    with StudyProgress(stages, protocol.endpoint, console or Console(stderr=True)) as progress:
+    with StudyProgress(stages, console or Console(stderr=True)) as progress:
         for stage in stages:
             carry_out(stage, protocol, datasets[stage.dataset], root, workers, progress)
-    scores = _scores([stage for stage in stages if stage.kind == "tune"], root)
+    tuned_stages = [stage for stage in stages if stage.kind == "tune"]
+    scores = _scores(tuned_stages, ENDPOINTS[protocol.endpoint], root)
     tuned = protocol.model_copy(update={"arms": _tuned_arms(protocol, scores)})
     write_protocol(tuned, root / "tuned.yaml")
     return Tuning(scores, tuned, root / "tuned.yaml")
@@ -109,14 +113,15 @@ def tuning_table(tuning: Tuning) -> Table:
     return table
 
 
-def _scores(stages: list[Stage], root: Path) -> pd.DataFrame:
+def _scores(stages: list[Stage], metric: Metric, root: Path) -> pd.DataFrame:
     rows = []
     for stage in stages:
         folder = RunFolder(root / stage.folder)
         score = folder.result()["best_score"] if folder.status == "done" else None
         rows.append({"arm": stage.arm.name, "base_lr": stage.recipe.base_lr, "score": score})
     scores = pd.DataFrame(rows).astype({"score": float})
-    best = scores.dropna(subset="score").groupby("arm")["score"].idxmax()
+    gains = scores["score"].dropna().map(metric.gain)
+    best = gains.groupby(scores["arm"]).idxmax()
     scores["best"] = scores.index.isin(best)
     return scores
 

@@ -24,7 +24,7 @@ from vitrial.data.augment import augment_batch, draw_views
 from vitrial.data.batches import load, training_order
 from vitrial.data.prepared import Prepared
 from vitrial.errors import VitrialError
-from vitrial.evaluate.metrics import all_metrics
+from vitrial.evaluate.metrics import ENDPOINTS, all_metrics
 from vitrial.evaluate.predict import CentralView, predict
 from vitrial.protocol import Augment, EndpointName, Recipe
 from vitrial.seeds import generator_of, seed_of
@@ -32,6 +32,8 @@ from vitrial.train.checkpoint import (
     CHECKPOINT,
     WEIGHTS,
     History,
+    State,
+    copy_of_weights,
     load_checkpoint,
     save_checkpoint,
     save_weights,
@@ -75,8 +77,8 @@ def fit(
 ) -> History:
     """Train until the endpoint has saturated at the final rate, or `recipe.epochs` are over.
 
-    Leaves in `folder` the latest checkpoint, from which a later call continues, and the weights of
-    the best validation score so far.
+    Leaves in `folder` the latest checkpoint, from which a later call continues, and at the end the
+    weights of the best validation score.
 
     Args:
         model: timm's model, initialised.
@@ -97,22 +99,26 @@ def fit(
     network: Any = torch.compile(model) if recipe.compile else model
     network, optimizer = fabric.setup(network, optimizer)
 
+    gain = ENDPOINTS[training.endpoint].gain
     history: History = []
+    best: State | None = None
     if (folder / CHECKPOINT).exists():
-        history = load_checkpoint(folder / CHECKPOINT, model, optimizer.optimizer)
+        history, best = load_checkpoint(folder / CHECKPOINT, model, optimizer.optimizer)
 
-    while len(history) < recipe.epochs and not exhausted(_scores(history, recipe), recipe):
+    while len(history) < recipe.epochs and not exhausted(_gains(history, training), recipe):
         started = time.perf_counter()
         loss = train_epoch(network, optimizer, training, history, fabric)
         trained = time.perf_counter()
         logits = _validate(model, training, len(history), fabric)
         row = _summary(training, history, loss, logits)
         row |= {"train_seconds": trained - started, "seconds": time.perf_counter() - started}
-        if row["score"] > max((r["score"] for r in history), default=-math.inf):
-            save_weights(folder / WEIGHTS, model)
+        if gain(row["score"]) > max((gain(r["score"]) for r in history), default=-math.inf):
+            best = copy_of_weights(model)
         history.append(row)
-        save_checkpoint(folder / CHECKPOINT, model, optimizer.optimizer, history)
+        save_checkpoint(folder / CHECKPOINT, model, optimizer.optimizer, history, best)
         on_epoch(history)
+    assert best is not None, "an epoch's score is a number, and every number exceeds minus infinity"
+    save_weights(folder / WEIGHTS, best)
     return history
 
 
@@ -123,7 +129,7 @@ def train_epoch(
     recipe, epoch = training.recipe, len(history)
     images = training.data.images_of("train")
     step = history[-1]["steps"] if history else 0
-    scores = _scores(history, recipe)
+    gains = _gains(history, training)
     weight = _class_weights(images.targets, len(training.data.classes), recipe)
     weight = None if weight is None else weight.to(fabric.device)
     order = training_order(images.targets, recipe, generator_of(training.seed, "order", epoch))
@@ -132,7 +138,7 @@ def train_epoch(
     losses: list[torch.Tensor] = []
     for batch, (pixels, targets) in enumerate(load(images, order, training.workers)):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step + batch, scores, recipe)
+            group["lr"] = learning_rate(step + batch, gains, recipe)
         inputs = training_views(
             pixels, training, generator_of(training.seed, "views", epoch, batch), fabric
         )
@@ -201,7 +207,7 @@ def _summary(
     return {
         "epoch": len(history) + 1,
         "steps": steps,
-        "lr": learning_rate(steps - 1, _scores(history, recipe), recipe),
+        "lr": learning_rate(steps - 1, _gains(history, training), recipe),
         "train_loss": loss,
         "val_loss": float(cross_entropy(torch.from_numpy(logits), torch.from_numpy(targets))),
         "score": metrics[training.endpoint],
@@ -209,9 +215,10 @@ def _summary(
     }
 
 
-def _scores(history: History, recipe: Recipe) -> list[float]:
-    """The endpoint of the epochs since warm-up."""
-    return [row["score"] for row in history if row["steps"] >= recipe.warmup_steps]
+def _gains(history: History, training: Training) -> list[float]:
+    """The endpoint of the epochs since warm-up, higher is better."""
+    gain, warmup_steps = ENDPOINTS[training.endpoint].gain, training.recipe.warmup_steps
+    return [gain(row["score"]) for row in history if row["steps"] >= warmup_steps]
 
 
 def _class_weights(targets: np.ndarray, classes: int, recipe: Recipe) -> torch.Tensor | None:

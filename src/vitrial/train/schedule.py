@@ -19,14 +19,15 @@ def warmup_factor(step: int, warmup_steps: int) -> float:
 
 
 def saturations(scores: Sequence[float], patience: int) -> int:
-    """How often a score has gone without improvement for more than `patience` epochs.
+    """How often a score has gone without improvement for `patience` epochs.
 
     The best starts at minus infinity, scores are compared unrounded, and the count of bad epochs
-    starts anew at each saturation, as in PyTorch's ReduceLROnPlateau with threshold 0.
+    starts anew at each saturation, as in PyTorch's ReduceLROnPlateau with threshold 0 and a
+    patience one lower: PyTorch counts the epochs that it tolerates.
 
     Args:
-        scores: Validation endpoint of each epoch, higher is better.
-        patience: Epochs without improvement that are tolerated.
+        scores: Of each epoch, higher is better.
+        patience: Epochs in a row without improvement that count as one saturation.
     """
     best, bad, count = float("-inf"), 0, 0
     for score in scores:
@@ -34,7 +35,7 @@ def saturations(scores: Sequence[float], patience: int) -> int:
             best, bad = score, 0
         else:
             bad += 1
-        if bad > patience:
+        if bad == patience:
             count, bad = count + 1, 0
     return count
 

@@ -1,8 +1,10 @@
+import pytest
 import torch
 from torchvision.transforms.v2 import functional as tv
 
 from vitrial.data.augment import draw_views
 from vitrial.protocol import Augment, Byol, Dino
+from vitrial.protocol.file import load_protocol
 from vitrial.seeds import generator_of
 from vitrial.train.selfsupervised.multicrop import multicrop
 
@@ -60,3 +62,30 @@ def test_byols_two_views_differ_in_solarisation():
     ]
     assert (bright[0] > 0.5).all()
     assert 2 < (bright[1] < 0.5).sum() < 30
+
+
+def test_views_flip_as_the_recipe_says_and_else_as_augment_does():
+    """Images that are bright above and on the left show how they were flipped."""
+    corner = torch.zeros((64, 32, 32, 3), dtype=torch.uint8)
+    corner[:, :16, :16] = 255
+    plain = {"jitter": None, "grayscale": 0.0}
+
+    def flipped(**changes):
+        recipe = Dino.model_validate(plain | changes)
+        view = recipe.global_views[0].model_copy(update={"scale": (1.0, 1.0), "blur": 0.0})
+        (crops,) = make("d", recipe=recipe, views=[(view, 32)], pixels=corner)
+        bright = crops[:, 0]
+        below = bright[:, 16:].mean((1, 2)) > bright[:, :16].mean((1, 2))
+        right = bright[:, :, 16:].mean((1, 2)) > bright[:, :, :16].mean((1, 2))
+        return bool(below.any()), bool(right.any())
+
+    assert flipped() == (True, True)
+    assert flipped(vflip=0.0) == (False, True)
+    assert flipped(hflip=0.0) == (True, False)
+
+
+@pytest.mark.parametrize("name", ["matsoukas2021", "matsoukas2021-isic2019"])
+def test_the_papers_protocols_flip_views_as_its_authors_do(name):
+    protocol = load_protocol(name)
+    assert (protocol.dino.hflip, protocol.dino.vflip) == (0.5, 0.0)
+    assert protocol.augment.vflip == 0.5

@@ -5,6 +5,8 @@ DINO's multi-crop (after Caron et al., SwAV, NeurIPS 2020, sec. 3.3) needs no de
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torchvision.transforms.v2.functional import normalize
 
@@ -28,8 +30,8 @@ def multicrop(
     Args:
         pixels: uint8 (n, height, width, channels), on the device.
         views: How each view is drawn, and its side in pixels.
-        recipe: Colour jitter, grayscale and blur.
-        augment: Aspect ratios and flips.
+        recipe: Colour jitter, grayscale and blur, and perhaps flips.
+        augment: Aspect ratios, and the flips that the recipe leaves open.
         mean: Normalisation of each channel, in [0, 1].
         std: Likewise.
         seed: Names that decide the draws, apart from the view's place in the list.
@@ -38,10 +40,13 @@ def multicrop(
         For each view float32 (n, channels, size, size), channels_last, on the pixels' device.
     """
     n, side = len(pixels), pixels.shape[1]
+    flips = {"hflip": recipe.hflip, "vflip": recipe.vflip}
+    changes: dict[str, Any] = {name: p for name, p in flips.items() if p is not None}
+    changes["jitter"] = recipe.jitter
     crops = []
     for place, (view, size) in enumerate(views):
         generator = generator_of(*seed, place)
-        own = augment.model_copy(update={"scale": view.scale, "jitter": recipe.jitter})
+        own = augment.model_copy(update={**changes, "scale": view.scale})
         drawn = draw_views(own, n, side, generator)
         distortions = draw_distortions(
             n, recipe.grayscale, view.blur, recipe.sigma, view.solarise, generator

@@ -20,6 +20,7 @@ from vitrial.train.checkpoint import (
     CHECKPOINT,
     WEIGHTS,
     History,
+    copy_of_weights,
     load_checkpoint,
     save_checkpoint,
     save_weights,
@@ -41,7 +42,8 @@ class Pretraining:
     Attributes:
         images: Without labels.
         recipe: Of DINO or BYOL.
-        augment: Aspect ratios and flips of the views, and the side of the large ones.
+        augment: Aspect ratios of the views, the side of the large ones, and the flips that the
+            recipe leaves open.
         mean: Normalisation of each channel, in [0, 1].
         std: Likewise.
         seed: Decides every random draw.
@@ -93,7 +95,7 @@ def pretrain(
 
     history: History = []
     if (folder / CHECKPOINT).exists():
-        history = load_checkpoint(folder / CHECKPOINT, siamese, optimizer.optimizer)
+        history, _ = load_checkpoint(folder / CHECKPOINT, siamese, optimizer.optimizer)
     before = {"knn_before": watch(siamese.teacher.backbone)} if watch and not history else {}
     _refuse_collapsed(history, recipe)
 
@@ -108,7 +110,7 @@ def pretrain(
         save_checkpoint(folder / CHECKPOINT, siamese, optimizer.optimizer, history)
         on_epoch(history)
         _refuse_collapsed(history, recipe)
-    save_weights(folder / WEIGHTS, siamese.teacher.backbone)
+    save_weights(folder / WEIGHTS, copy_of_weights(siamese.teacher.backbone))
     return history
 
 
