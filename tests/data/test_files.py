@@ -201,3 +201,14 @@ def test_links_inside_the_root_are_followed_and_links_of_folders_do_not_leave_it
         assert files.read("to-inside/1.png") == b"mine"
         with pytest.raises(VitrialError, match="link out of the data's root"):
             files.read("to-outside/1.png")
+
+
+def test_a_folder_is_resolved_once_for_all_its_files(root, monkeypatch):
+    calls = []
+    realpath = os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda path, **k: calls.append(path) or realpath(path))
+    files = Files(root)
+    for i in range(500):
+        with pytest.raises(FileNotFoundError):
+            files.stamp(f"absent/{i}.png")
+    assert len(calls) <= 2, "200,000 missing files would take minutes"

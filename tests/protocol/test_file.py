@@ -43,7 +43,7 @@ sources:
   isic:
     source: foldr                           # sources.isic.source | did you mean folder?
     root: x
-    tabel: y                                # sources.isic.tabel | the keys here are limit
+    sheet: y                                # sources.isic.sheet | the keys here are limit
 image:
   resize: 128
 augment:
