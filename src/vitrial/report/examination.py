@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vitrial.atomic import write_text
+from vitrial.data.alike import DRAWS
 from vitrial.data.cache import PixelCache
 from vitrial.data.examination import Examination
 from vitrial.errors import Problem, VitrialError
@@ -68,7 +69,7 @@ def write_page(examination: Examination, folder: Path) -> Path:
 
 
 def section(examination: Examination) -> dict[str, Any]:
-    """What `examination.html.j2` shows: `facts`, `shortcuts`, and `sheets` of each class."""
+    """What `examination.html.j2` shows: `facts`, `shortcuts`, `alike`, `sheets` of each class."""
     cache = _cache_of(examination)
     decoded = examination.images[examination.images["row"].notna()]
     sheets = []
@@ -78,7 +79,13 @@ def section(examination: Examination) -> dict[str, Any]:
         if cache and len(drawn):
             picture = contact_sheet(cache, drawn["row"].to_numpy(np.int64))
             sheets.append((label, len(drawn), len(mine), picture))
-    return {"facts": facts(examination), "shortcuts": examination.shortcuts, "sheets": sheets}
+    return {
+        "facts": facts(examination),
+        "shortcuts": examination.shortcuts,
+        "alike": examination.alike,
+        "draws": DRAWS,
+        "sheets": sheets,
+    }
 
 
 def sentence(examination: Examination) -> str:
@@ -144,7 +151,7 @@ def findings(problems: list[Problem], examination: Examination | None) -> list[F
 
 
 def print_summary(examination: Examination, console: Console) -> None:
-    """Print class counts, sizes and shortcuts; what is wrong is printed by `report_problems`."""
+    """Print counts, sizes, splits and shortcuts; what is wrong is printed by `report_problems`."""
     counts = examination.class_table()
     classes = Table("class", *counts.columns)
     for label, row in counts.iterrows():
@@ -153,6 +160,14 @@ def print_summary(examination: Examination, console: Console) -> None:
     for name, text in facts(examination):
         kinds.add_row(name, Text(text))
     console.print(classes, kinds)
+    if examination.alike:
+        alike = Table("share of images", *examination.alike[0].values, "apart", "")
+        for figure in examination.alike:
+            values = [figure.shown(split) for split in figure.values]
+            distance = f"{figure.apart:.1f}" if figure.tested else ""
+            words = "[red]more than chance[/]" if figure.differs else ""
+            alike.add_row(Text(figure.name), *values, distance, words)
+        console.print(alike)
     if examination.shortcuts:
         shortcuts = Table("told by", "balanced accuracy", "at least", "chance", "")
         for s in examination.shortcuts:
