@@ -118,7 +118,7 @@ def _one_of_each_label(
     gets the smallest.
     """
     n = len(size)
-    pairs = np.unique(pd.factorize(labels)[0] * n + group)
+    pairs = np.unique(pd.factorize(labels, sort=True)[0] * n + group)
     members = np.split(pairs % n, np.flatnonzero(np.diff(pairs // n)) + 1)
     place = np.empty(n, dtype=np.int64)
     place[order] = np.arange(n)
@@ -134,7 +134,7 @@ def _one_of_each_label(
 
 def _size_bands(size: np.ndarray, few: int) -> np.ndarray:
     """1, 2, 3 to 4, 5 to 8, ... images; bands of few groups are joined with the one below."""
-    band = np.ceil(np.log2(size)).astype(np.int64)
+    band = np.frexp(size - 1)[1]  # the logarithm to base 2, rounded up
     at_least = np.bincount(band)[::-1].cumsum()[::-1]
     highest = max(0, int((at_least >= few).sum()) - 1)
     return np.minimum(band, highest)
