@@ -28,7 +28,7 @@ def levels(column: pd.Series) -> pd.Series:
     Numbers, also those written as texts, are put in bands between quartiles if there are more than
     10 different ones.
     """
-    texts = column.astype(object).where(column.notna(), "").astype(str)
+    texts = column.astype(object).where(column.notna(), "").astype(str).str.strip()
     missing = texts.str.lower().isin(MISSING)
     numbers = pd.to_numeric(column.mask(missing), errors="coerce").astype(np.float64)
     known = numbers[~missing]
