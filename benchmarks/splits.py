@@ -100,7 +100,7 @@ def by_chance(labels: np.ndarray, group: np.ndarray, size: np.ndarray, seed: int
     part = np.empty(len(size), dtype=np.int64)
     middle = np.cumsum(size[order]) - size[order] / 2
     part[order] = np.searchsorted(FRACTIONS.cumsum()[:-1] * size.sum(), middle)
-    return part[group]
+    return part.take(group)
 
 
 def large_first(labels: np.ndarray, group: np.ndarray, size: np.ndarray, seed: int) -> np.ndarray:
@@ -115,7 +115,7 @@ def large_first(labels: np.ndarray, group: np.ndarray, size: np.ndarray, seed: i
     for g in shuffled[np.argsort(-size[shuffled], kind="stable")]:
         part[g] = np.argmax(lacking @ (counts[g] / totals))
         lacking[part[g]] -= counts[g]
-    return part[group]
+    return part.take(group)
 
 
 def random_order(labels: np.ndarray, group: np.ndarray, size: np.ndarray, seed: int) -> np.ndarray:
@@ -129,7 +129,7 @@ def random_order(labels: np.ndarray, group: np.ndarray, size: np.ndarray, seed: 
     for g in np.random.default_rng(seed).permutation(len(size)):
         part[g] = np.argmax((lacking / wanted) @ counts[g])
         lacking[part[g]] -= counts[g]
-    return part[group]
+    return part.take(group)
 
 
 def in_strata(labels: np.ndarray, group: np.ndarray, size: np.ndarray, seed: int) -> np.ndarray:
@@ -137,7 +137,7 @@ def in_strata(labels: np.ndarray, group: np.ndarray, size: np.ndarray, seed: int
     rng = np.random.default_rng(seed)
     rare_first = pd.Series(labels).value_counts(ascending=True).index
     rarest = np.full(len(size), len(rare_first))
-    np.minimum.at(rarest, group, rare_first.get_indexer(labels))
+    np.minimum.at(rarest, group, rare_first.get_indexer(pd.Index(labels)))
     rest = np.lexsort((rng.random(len(size)), size, rarest))
     part, share = np.zeros(len(size), dtype=np.int64), 1.0
     for p in (2, 1):
@@ -145,7 +145,7 @@ def in_strata(labels: np.ndarray, group: np.ndarray, size: np.ndarray, seed: int
         drawn = np.diff(steps) > 0
         part[rest[drawn]] = p
         rest, share = rest[~drawn], share - FRACTIONS[p]
-    return part[group]
+    return part.take(group)
 
 
 def iterative(labels: np.ndarray, group: np.ndarray, size: np.ndarray, seed: int) -> np.ndarray:
@@ -178,7 +178,7 @@ def iterative(labels: np.ndarray, group: np.ndarray, size: np.ndarray, seed: int
                 if s in left:
                     left[s] -= 1
         del left[rarest]
-    return part[group]
+    return part.take(group)
 
 
 def group_folds(labels: np.ndarray, group: np.ndarray, size: np.ndarray, seed: int) -> np.ndarray:

@@ -136,8 +136,8 @@ def _size_bands(size: np.ndarray, few: int) -> np.ndarray:
     """1, 2, 3 to 4, 5 to 8, ... images; bands of few groups are joined with the one below."""
     band = np.frexp(size - 1)[1]  # the logarithm to base 2, rounded up
     at_least = np.bincount(band)[::-1].cumsum()[::-1]
-    highest = max(0, int((at_least >= few).sum()) - 1)
-    return np.minimum(band, highest)
+    joined: np.ndarray = np.minimum(band, max(0, int((at_least >= few).sum()) - 1))
+    return joined
 
 
 def _pooled(column: np.ndarray, group: np.ndarray, few: int) -> np.ndarray:
