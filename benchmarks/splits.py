@@ -225,8 +225,8 @@ def measure(table: pd.DataFrame, rules: dict[str, Rule], seeds: int) -> pd.DataF
 
     Returns:
         A row for each: its distances, `seconds`, `largest` (the share of the largest 1 % of groups
-        that are in test: 10 % without bias), and, of a quarter of the seeds, whether the
-        examination of the data would have flagged it.
+        that are in test: 10 % without bias) and, of two rules, `flagged`: whether the
+        examination of the data would say that the splits differ.
     """
     labels = table["label"].to_numpy()
     group = pd.factorize(table["group"], sort=True)[0]
@@ -242,7 +242,7 @@ def measure(table: pd.DataFrame, rules: dict[str, Rule], seeds: int) -> pd.DataF
             of_group[group] = part
             row = {"rule": name, "seed": seed, **distances(table, size[group], part)}
             row |= {"seconds": seconds, "largest": (of_group[largest] == 2).mean()}
-            if rule in (by_chance, minimized) and seed < seeds // 4:
+            if rule in (by_chance, minimized):
                 split = np.array(SPLITS)[part]
                 row["flagged"] = any(f.differs for f in compare_splits(table.assign(split=split)))
             rows.append(row)
@@ -337,14 +337,12 @@ def draw(found: dict[str, pd.DataFrame], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    measures = ["class", "images per group", "in groups of several"]
-    figure, panels = pyplot.subplots(
-        len(found), len(measures), figsize=(10, 2.4 * len(found)), squeeze=False
-    )
+    figure, panels = pyplot.subplots(len(found), 3, figsize=(10, 2.4 * len(found)), squeeze=False)
     rng = np.random.default_rng(0)
     for row, (name, table) in zip(panels, found.items(), strict=True):
         rules = list(dict.fromkeys(table["rule"]))
-        for panel, measure in zip(row, measures, strict=True):
+        first_column = str(table.columns[table.columns.get_loc("in groups of several") + 1])
+        for panel, measure in zip(row, ("class", "images per group", first_column), strict=True):
             for place, rule in enumerate(rules):
                 values = 100 * table.loc[table["rule"] == rule, measure]
                 height = place + rng.uniform(-0.3, 0.3, len(values))

@@ -47,7 +47,7 @@ def test_figures_are_counts_and_shares_of_each_split():
         ratio = len(part) / part["group"].nunique()
         assert figures["images per group", ""].values[split] == pytest.approx(ratio)
         several = part["group"].map(manifest["group"].value_counts()) > 1
-        share = figures["in groups of", "several images"].values[split]
+        share = figures["groups of", "several images"].values[split]
         assert share == pytest.approx(several.mean())
         share = figures["class", "ill"].values[split]
         assert share == pytest.approx((part["label"] == "ill").mean())
@@ -81,7 +81,7 @@ def test_patients_photographed_often_in_train_alone_are_said():
     single = manifest["group"].map(manifest["group"].value_counts()) == 1
     figures = compare_splits(given_split(manifest, single))
     differing = {figure.what for figure in figures if figure.differs}
-    assert {"images per group", "in groups of"} <= differing
+    assert {"images per group", "groups of"} <= differing
     assert note_on(figures, "set")
 
 
@@ -115,6 +115,16 @@ def test_the_order_of_rows_changes_no_figure(random):
     for one, other in zip(compare_splits(manifest), again, strict=True):
         assert (one.name, one.differs) == (other.name, other.differs)
         assert one.apart == pytest.approx(other.apart, abs=1e-6)
+
+
+def test_a_column_may_be_called_like_a_figure():
+    manifest = manifest_of().rename(columns={"site": "images", "device": "class"})
+    manifest["class"] = manifest["images"]
+    figures = compare_splits(manifest.assign(split=split_manifest(manifest, Split())))
+    names = [figure.name for figure in figures]
+    assert {"images north", "class north", "class ill"} <= set(names)
+    shown = {figure.name: figure.shown("test") for figure in figures}
+    assert shown["images north"].endswith(" %")
 
 
 def test_images_divided_one_by_one_and_a_single_split():

@@ -19,7 +19,7 @@ DRAWS = 200
 MOST_LEVELS = 30
 """A column of more levels names images or patients rather than kinds of them."""
 IMAGES, GROUPS = "images", "groups"
-PER_GROUP, SIZE = "images per group", "in groups of"
+PER_GROUP, SIZE = "images per group", "groups of"
 CLASS = "class"
 
 
@@ -28,7 +28,7 @@ class Alike:
     """One figure of every split.
 
     Attributes:
-        what: `images`, `groups`, `images per group`, `in groups of`, `class`, or a column's name.
+        what: `images`, `groups`, `images per group`, `groups of`, `class`, or a column's name.
         level: Its level, where it has any.
         values: By split: a count, a ratio, or a share of the split's images.
         apart: The largest distance of a split from all images together, in standard deviations of
@@ -50,14 +50,14 @@ class Alike:
     @property
     def tested(self) -> bool:
         """Whether it is a figure that should be alike; counts follow the fractions."""
-        return self.what not in (IMAGES, GROUPS)
+        return bool(self.level) or self.what not in (IMAGES, GROUPS)
 
     def shown(self, split: str) -> str:
         """The figure of a split, in words."""
         value = self.values[split]
         if not self.tested:
             return f"{value:,.0f}"
-        return f"{value:.2f}" if self.what == PER_GROUP else f"{100 * value:.1f} %"
+        return f"{100 * value:.1f} %" if self.level else f"{value:.2f}"
 
 
 def compare_splits(manifest: pd.DataFrame) -> list[Alike]:
@@ -127,10 +127,10 @@ def _counts(manifest: pd.DataFrame, unit: np.ndarray) -> tuple[list[tuple[str, s
     """
     members = manifest["group"].map(manifest["group"].value_counts())
     several = np.where(members > 1, "several images", "one image")
-    columns = {SIZE: pd.Series(several), CLASS: manifest["label"]}
-    columns |= {name: manifest[name] for name in metadata_columns(manifest)}
+    columns = [(SIZE, pd.Series(several)), (CLASS, manifest["label"])]
+    columns += [(name, manifest[name]) for name in metadata_columns(manifest)]
     names, features, width = [(PER_GROUP, "")], [], 0
-    for what, column in columns.items():
+    for what, column in columns:
         level = levels(column).cat.remove_unused_categories().cat
         if 2 <= len(level.categories) <= (len(members) if what == CLASS else MOST_LEVELS):
             names += [(what, str(name)) for name in level.categories]
