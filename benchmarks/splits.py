@@ -341,7 +341,7 @@ def draw(found: dict[str, pd.DataFrame], path: Path) -> None:
     rng = np.random.default_rng(0)
     for row, (name, table) in zip(panels, found.items(), strict=True):
         rules = list(dict.fromkeys(table["rule"]))
-        first_column = str(table.columns[table.columns.get_loc("in groups of several") + 1])
+        first_column = str(list(table)[list(table).index("in groups of several") + 1])
         for panel, measure in zip(row, ("class", "images per group", first_column), strict=True):
             for place, rule in enumerate(rules):
                 values = 100 * table.loc[table["rule"] == rule, measure]

@@ -168,6 +168,8 @@ def test_given_splits_that_differ_are_said_with_the_metadata(tmp_path):
     (note,) = [p for p in examination.problems if "differ by more than chance" in p.what]
     assert "sex f (0.0 % in train, 0.0 % in val, 100.0 % in test)" in note.what
     assert "more than chance" in write_page(examination, tmp_path).read_text(encoding="utf-8")
+    examination.write(tmp_path / "out")
+    assert read_examination(tmp_path / "out").alike == examination.alike
 
 
 def test_a_protocols_split_is_shown_before_any_training(tmp_path):

@@ -89,7 +89,7 @@ def compare_splits(manifest: pd.DataFrame) -> list[Alike]:
     chance = [_figures(counts, rng.permutation(split)) - whole for _ in range(DRAWS)]
     deviation = np.sqrt(np.square(chance).mean(axis=0))
     deviation[deviation < ROUNDING] = np.inf
-    bound = max((np.abs(draw) / deviation).max() for draw in chance)
+    bound = float(max((np.abs(draw) / deviation).max() for draw in chance))
     figures = _figures(counts, split)
     apart = (np.abs(figures - whole) / deviation).max(axis=0)
     by_split = manifest.groupby("split")
