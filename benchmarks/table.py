@@ -79,8 +79,13 @@ def publish(title: str, rows: Sequence[Row], path: Path | None = None) -> None:
         )
     Console().print(table)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+        write_rows(rows, path)
+
+
+def write_rows(rows: Sequence[Row], path: Path) -> None:
+    """Write the rows as a JSON list."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
 
 
 def _figure(value: float | None) -> str:

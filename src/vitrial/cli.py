@@ -215,8 +215,8 @@ def data_check(
         from vitrial.protocol.one_line import named_data
         from vitrial.report.examination import folder_of, print_summary, write_page
 
-        section, image = named_data(data, root)
-        examination = examine(load_dataset(section), image, cache)
+        section, image, split = named_data(data, root)
+        examination = examine(load_dataset(section), image, cache, split)
         folder = out or folder_of(examination)
         examination.write(folder)
         page = write_page(examination, folder)

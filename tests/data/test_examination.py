@@ -152,8 +152,35 @@ def test_an_examination_is_read_as_it_was_written(tmp_path):
     examination.write(tmp_path / "out")
     found = read_examination(tmp_path / "out")
     pd.testing.assert_frame_equal(found.images, examination.images)
-    for field in ("name", "classes", "problems", "shortcuts", "cache", "fingerprint"):
+    for field in ("name", "classes", "problems", "shortcuts", "alike", "cache", "fingerprint"):
         assert getattr(found, field) == getattr(examination, field), field
+
+
+def test_given_splits_that_differ_are_said_with_the_metadata(tmp_path):
+    rows = ["image,label,split,sex"]
+    for split, seed, name in _splits():
+        path = f"{split}-{name.replace('/', '-')}"
+        write(tmp_path, {path: png(seed)})
+        rows.append(f"{path},{name[0]},{split},{'f' if split == 'test' else 'm'}")
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    data = CsvData(source="csv", root=tmp_path, table="t.csv", split="split")
+    examination = examine(load_dataset(data), SMALL, tmp_path / "cache")
+    (note,) = [p for p in examination.problems if "differ by more than chance" in p.what]
+    assert "sex f (0.0 % in train, 0.0 % in val, 100.0 % in test)" in note.what
+    assert "more than chance" in write_page(examination, tmp_path).read_text(encoding="utf-8")
+    examination.write(tmp_path / "out")
+    assert read_examination(tmp_path / "out").alike == examination.alike
+
+
+def test_a_protocols_split_is_shown_before_any_training(tmp_path):
+    dataset = load_dataset(FolderData(source="folder", root=write(tmp_path / "set", SOUND)))
+    assert examine(dataset, SMALL, tmp_path / "cache").alike == []
+    examination = examine(dataset, SMALL, tmp_path / "cache", Split())
+    assert {"class", "images"} <= {figure.what for figure in examination.alike}
+    assert {"train", "val", "test"} <= set(examination.class_table().columns)
+    unknown = examine(dataset, SMALL, tmp_path / "cache", Split(stratify=["sex"]))
+    assert places(unknown, "names no column of the data set") == {"split.stratify"}
+    assert unknown.fatal == 1
 
 
 def test_a_study_examines_its_data_once(tmp_path, monkeypatch):

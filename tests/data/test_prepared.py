@@ -50,6 +50,12 @@ def test_the_fingerprint_changes_with_split_pixels_and_classes(data, pixel_cache
     assert len({data.fingerprint(), *(other.fingerprint() for other in others)}) == 4
 
 
+def test_an_unknown_column_to_stratify_by_is_refused_before_decoding(monkeypatch, tmp_path):
+    monkeypatch.setattr("vitrial.data.prepared.usable", None)
+    with pytest.raises(DataError, match=r"split\.stratify names no column"):
+        prepare_data(PHANTOMS, Split(stratify=["hospital"]), Image(resize=32), tmp_path)
+
+
 def test_a_single_channel_of_16_bits(pixel_caches):
     mammograms = PHANTOMS.model_copy(update={"task": "mammogram"})
     image = Image(resize=32, channels=1, window=(0, 65535))

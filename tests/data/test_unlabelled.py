@@ -8,7 +8,7 @@ from vitrial.data.batches import UnlabelledImages
 from vitrial.data.prepared import prepare_data
 from vitrial.data.unlabelled import prepare_unlabelled
 from vitrial.errors import DataError, VitrialError
-from vitrial.protocol import FolderData, Image, Protocol, Split
+from vitrial.protocol import FolderData, Image, PhantomData, Protocol, Split
 from vitrial.study.execute import fingerprints, prepare_datasets
 from vitrial.study.plan import plan
 
@@ -59,15 +59,30 @@ def test_self_supervision_never_sees_validation_and_test(folder, pixel_caches):
 
 def test_a_share_of_labels_hides_no_image_from_self_supervision(folder, pixel_caches):
     all_labels = prepare_datasets(protocol_of(folder), pixel_caches)["data"]
-    split = {"fractions": [0.5, 0.25, 0.25], "labelled": 0.5}
-    some = prepare_datasets(protocol_of(folder, split=split), pixel_caches)["data"]
+    some = all_labels.labelled_subset(0.5, seed=1)
     assert len(all_labels.images_of("train")) == 12
     assert len(some.images_of("train")) == 6
     assert sorted(some.rows_of("train")["label"].unique()) == ["a", "b"]
     assert set(some.rows_of("train")["image"]) < set(all_labels.rows_of("train")["image"])
     assert some.rows_of("test")["image"].tolist() == all_labels.rows_of("test")["image"].tolist()
     assert (everything(some.without_labels()) == everything(all_labels.without_labels())).all()
-    assert some.fingerprint() != all_labels.fingerprint()
+    assert some.fingerprint() == all_labels.fingerprint(), "the stage's inputs tell them apart"
+
+
+def test_labels_are_drawn_by_seed_whole_groups_and_nested(pixel_caches):
+    phantoms = PhantomData(source="phantom", patients=80, size=32)
+    data = prepare_data(phantoms, Split(), Image(resize=32), pixel_caches)
+
+    def drawn(share, seed):
+        return set(data.labelled_subset(share, seed).rows_of("train")["image"])
+
+    training = data.rows_of("train")
+    few, more = drawn(0.2, 5), drawn(0.4, 5)
+    assert few < more < set(training["image"])
+    assert abs(len(more) / len(training) - 0.4) < 0.1
+    assert drawn(0.2, 6) != few
+    groups = set(training.loc[training["image"].isin(few), "group"])
+    assert few == set(training.loc[training["group"].isin(groups), "image"])
 
 
 def test_further_images_join_but_copies_of_held_out_ones_do_not(folder, tmp_path, pixel_caches):

@@ -20,11 +20,12 @@ NAMED = {
 
 @pytest.mark.parametrize("text", NAMED)
 def test_a_source_in_one_line(text, tmp_path):
-    data, image = named_data(text, tmp_path)
+    data, image, split = named_data(text, tmp_path)
     assert data.source == text.partition(":")[0]
     assert data.root == tmp_path
     assert {key: getattr(data, key) for key in NAMED[text]} == NAMED[text]
     assert image == Image()
+    assert split is None
 
 
 def test_sources_without_a_root():
@@ -34,10 +35,11 @@ def test_sources_without_a_root():
     assert set(SOURCES) == named | {"huggingface", "phantom"}
 
 
-def test_a_protocol_gives_its_data_and_its_images():
-    data, image = named_data("demo")
+def test_a_protocol_gives_its_data_its_images_and_its_split():
+    data, image, split = named_data("demo")
     assert data.source == "phantom"
     assert image.resize == 72
+    assert split.fractions == (0.6, 0.15, 0.25)
 
 
 @pytest.mark.parametrize(

@@ -191,3 +191,24 @@ def test_a_weights_file_may_move(tmp_path):
         arm = Arm(backbone="resnet10t", initialisation=f"file:{tmp_path / place / 'w.pth'}+dino")
         keys.add(tuple(stage.key for stage in plan(protocol_with(arms=[arm]), FINGERPRINTS)))
     assert len(keys) == 1
+
+
+def test_labels_are_drawn_anew_for_each_repetition_and_alike_for_all_arms():
+    stages = plan(ladder(split={"labelled": 0.1}), FINGERPRINTS)
+    draws = {}
+    for stage in stages:
+        if stage.kind == "finetune":
+            draws.setdefault(stage.repetition, set()).add(stage.inputs["labelled"]["seed"])
+    assert all(len(seeds) == 1 for seeds in draws.values()), "arms are compared on the same labels"
+    assert len(set.union(*draws.values())) == 3
+    assert all("labelled" not in stage.inputs for stage in stages if stage.kind == "pretrain")
+
+
+def test_the_share_of_labels_decides_a_run_and_all_labels_need_no_draw():
+    tenth, fifth = (
+        keys_by_name(plan(protocol_with(split={"labelled": share}), FINGERPRINTS))
+        for share in (0.1, 0.2)
+    )
+    changed = {name for name in tenth if tenth[name] != fifth[name]}
+    assert changed == {name for name in tenth if "pretraining" not in name}
+    assert all("labelled" not in stage.inputs for stage in plan(protocol_with(), FINGERPRINTS))

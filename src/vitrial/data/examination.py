@@ -11,13 +11,16 @@ import numpy as np
 import pandas as pd
 
 from vitrial.atomic import replacing, write_text
+from vitrial.data.alike import Alike, compare_splits, note_on
 from vitrial.data.cache import PixelCache, prepare
 from vitrial.data.checks import usable
+from vitrial.data.levels import metadata_columns
 from vitrial.data.manifest import Dataset
 from vitrial.data.measure import measure
 from vitrial.data.shortcuts import Shortcut, find_shortcuts
+from vitrial.data.split import split_manifest
 from vitrial.errors import DataError, Problem
-from vitrial.protocol import Image, digest
+from vitrial.protocol import Image, Split, digest
 
 if TYPE_CHECKING:
     from vitrial.data.prepared import Prepared
@@ -44,6 +47,7 @@ class Examination:
             the columns of `measure`, which lack values where an image cannot be decoded.
         problems: What is wrong (fatal) or worth knowing, all of it.
         shortcuts: How well measurements alone tell the classes.
+        alike: How alike the splits are; empty where they are not known.
         cache: Folder of the pixel cache, in which `images.row` counts.
         fingerprint: Changes with the data and what is wrong with them.
     """
@@ -53,6 +57,7 @@ class Examination:
     images: pd.DataFrame
     problems: list[Problem]
     shortcuts: list[Shortcut]
+    alike: list[Alike]
     cache: Path
     fingerprint: str
 
@@ -89,6 +94,7 @@ class Examination:
             "classes": self.classes,
             "problems": [dict(zip(PROBLEM, _values(p), strict=True)) for p in self.problems],
             "shortcuts": [asdict(shortcut) for shortcut in self.shortcuts],
+            "alike": [asdict(figure) for figure in self.alike],
             "cache": str(self.cache),
             "fingerprint": self.fingerprint,
         }
@@ -107,27 +113,33 @@ def read_examination(folder: Path) -> Examination | None:
         images=pd.read_parquet(folder / IMAGES),
         problems=[Problem(**problem) for problem in facts["problems"]],
         shortcuts=[Shortcut(**shortcut) for shortcut in facts["shortcuts"]],
+        alike=[Alike(**figure) for figure in facts.get("alike", [])],
         cache=Path(facts["cache"]),
         fingerprint=facts["fingerprint"],
     )
 
 
-def examine(dataset: Dataset, image: Image, cache_root: Path | None = None) -> Examination:
+def examine(
+    dataset: Dataset, image: Image, cache_root: Path | None = None, split: Split | None = None
+) -> Examination:
     """Examine a data set as its source lists it, without stopping at anything wrong in it.
 
     Args:
         dataset: As a source lists it.
         image: How images are prepared.
         cache_root: Where pixel caches lie.
+        split: How a study would divide it, where that is known.
 
     Raises:
         VitrialError: The pixel cache cannot be written.
     """
     listed = dataset.manifest
     images = listed[["image", "label", "group", *(["split"] if "split" in listed else [])]]
+    used = listed.iloc[:0]
     try:
         kept, cache, problems = usable(dataset, image, cache_root, "leave_out")
-        group = images["image"].map(kept.manifest.set_index("image")["group"])
+        used = kept.manifest
+        group = images["image"].map(used.set_index("image")["group"])
         images = images.assign(group=group.fillna(images["group"]), used=group.notna())
     except DataError as error:
         # Too little is left for a study; what there is gets examined all the same.
@@ -135,19 +147,33 @@ def examine(dataset: Dataset, image: Image, cache_root: Path | None = None) -> E
         images = images.assign(used=False)
         what = "has fewer than 2 classes that can be used"
         problems = [*problems, Problem(dataset.name, what, "add images of another class")]
+    if split is not None and len(used):
+        try:
+            used = used.assign(split=split_manifest(used, split))
+            images = images.assign(split=images["image"].map(used.set_index("image")["split"]))
+        except DataError as error:
+            problems = problems + error.problems
     problems = problems + _disagreements(listed)
-    return _examine(dataset.name, dataset.classes, images, cache, problems, dataset.has_files)
+    return _examine(
+        dataset.name, dataset.classes, images, used, cache, problems, dataset.has_files
+    )
 
 
 def examine_prepared(data: Prepared, folder: Path) -> Examination:
     """Examine the images that a study uses, and keep the result in a folder for the next time."""
     columns = ["image", "label", "group", "split"]
     images = data.manifest[columns].assign(used=True)
-    fingerprint = _fingerprint(images, data.cache, data.problems, data.has_files)
+    fingerprint = _fingerprint(images, data.manifest, data.cache, data.problems, data.has_files)
     if (found := read_examination(folder)) and found.fingerprint == fingerprint:
         return found
     examination = _examine(
-        data.name, data.classes, images, data.cache, data.problems, data.has_files
+        data.name,
+        data.classes,
+        images,
+        data.manifest,
+        data.cache,
+        data.problems,
+        data.has_files,
     )
     examination.write(folder)
     return examination
@@ -157,6 +183,7 @@ def _examine(
     name: str,
     classes: list[str],
     listed: pd.DataFrame,
+    used: pd.DataFrame,
     cache: PixelCache,
     problems: list[Problem],
     has_files: bool,
@@ -165,19 +192,31 @@ def _examine(
     images = listed.merge(measured.astype({"row": "Int64"}), on="image", how="left")
     decoded = images[images["row"].notna()]
     shortcuts = find_shortcuts(images[images["used"]])
-    notes = [*_flat(decoded), *_far_sizes(decoded)]
+    alike = compare_splits(used) if "split" in used else []
+    notes = [*_flat(decoded), *_far_sizes(decoded), *note_on(alike, name)]
     notes += [shortcut.problem(name) for shortcut in shortcuts if shortcut.suspicious]
-    fingerprint = _fingerprint(listed, cache, problems, has_files)
     return Examination(
-        name, classes, images, problems + notes, shortcuts, cache.path.resolve(), fingerprint
+        name,
+        classes,
+        images,
+        problems + notes,
+        shortcuts,
+        alike,
+        cache.path.resolve(),
+        _fingerprint(listed, used, cache, problems, has_files),
     )
 
 
 def _fingerprint(
-    listed: pd.DataFrame, cache: PixelCache, problems: list[Problem], has_files: bool
+    listed: pd.DataFrame,
+    used: pd.DataFrame,
+    cache: PixelCache,
+    problems: list[Problem],
+    has_files: bool,
 ) -> str:
-    rows = listed.astype(str).to_numpy().tolist()
-    return digest([cache.key, rows, list(map(_values, problems)), has_files])
+    metadata = used[["image", *metadata_columns(used)]]
+    tables = [table.astype(str).to_numpy().tolist() for table in (listed, metadata)]
+    return digest([cache.key, tables, list(map(_values, problems)), has_files])
 
 
 def _values(problem: Problem) -> tuple[str, str, str, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from vitrial.data.cache import PixelCache
 from vitrial.data.checks import usable
 from vitrial.data.order import require_order
 from vitrial.data.sources import draw_groups, load_dataset
-from vitrial.data.split import split_hash, split_manifest
+from vitrial.data.split import require_stratify, split_hash, split_manifest
 from vitrial.errors import Problem
 from vitrial.protocol import Data, Image, Split, digest
 
@@ -25,7 +25,7 @@ class Prepared:
     Attributes:
         name: Of the data set.
         manifest: Columns `image`, `label`, `group`, `split`, `row` (in the cache), `target` (class
-            index), `labelled` (whether training may use the label) and the data set's metadata.
+            index) and the data set's metadata.
         classes: Class names, by class index.
         cache: The pixels.
         mean: Of the training split's pixels, for each channel, in [0, 1].
@@ -33,6 +33,7 @@ class Prepared:
         problems: What was left out, and notes on what was used.
         further: Images without labels, for self-supervision.
         has_files: Whether the images are files of the user's: see `Dataset`.
+        labelled: Rows of the cache of the training images whose labels are used; None for all.
     """
 
     name: str
@@ -44,10 +45,24 @@ class Prepared:
     problems: list[Problem]
     further: list[Part] = field(default_factory=list)
     has_files: bool = True
+    labelled: np.ndarray | None = None
 
     def rows_of(self, split: str) -> pd.DataFrame:
         """The manifest of one split; of `train`, the images whose labels are used."""
-        return self.manifest[(self.manifest["split"] == split) & self.manifest["labelled"]]
+        part = self.manifest[self.manifest["split"] == split]
+        if split == "train" and self.labelled is not None:
+            part = part[part["row"].isin(self.labelled)]
+        return part
+
+    def labelled_subset(self, share: float, seed: int) -> Prepared:
+        """The same data with fewer labels: about this share of the training images keep theirs.
+
+        Whole groups are drawn, each class by its share. With one seed, a larger share adds labels
+        to those of a smaller one.
+        """
+        training = self.manifest[self.manifest["split"] == "train"]
+        drawn = draw_groups(training, round(share * len(training)), seed)
+        return replace(self, labelled=drawn["row"].to_numpy(copy=True))
 
     def images_of(self, split: str) -> CachedImages:
         """The images and targets of one split."""
@@ -68,9 +83,10 @@ class Prepared:
     def fingerprint(self) -> str:
         """Changes with any file, preparation, label, group or split that a run could see.
 
-        Further images without labels are no part of it: see `UnlabelledImages.fingerprint`.
+        Further images without labels are no part of it (see `UnlabelledImages.fingerprint`), nor
+        is which labels a run uses (see `labelled_subset`).
         """
-        table = self.manifest[["image", "target", "group", "split", "labelled", "row"]]
+        table = self.manifest[["image", "target", "group", "split", "row"]]
         return digest([self.cache.key, self.classes, sorted(map(list, table.to_numpy().tolist()))])
 
 
@@ -99,6 +115,7 @@ def prepare_data(
     listed = load_dataset(data)
     if graded_by is not None:
         require_order(listed, data, graded_by)
+    require_stratify(listed.manifest, split)  # before hours of decoding
     dataset, cache, problems = usable(listed, image, cache_root, data.on_problem)
     manifest = dataset.manifest[~dataset.manifest["sha256"].isin(held_out)]
     if shared := len(dataset.manifest) - len(manifest):
@@ -107,8 +124,6 @@ def prepare_data(
     manifest = manifest.assign(split=split_manifest(manifest, split))
     manifest["target"] = manifest["label"].map(dataset.classes.index).astype(np.int64)
     training = manifest[manifest["split"] == "train"]
-    labelled = draw_groups(training, round(split.labelled * len(training)))
-    manifest["labelled"] = (manifest["split"] != "train") | manifest["row"].isin(labelled["row"])
     mean, std = pixel_statistics(cache, training["row"].to_numpy())
     return Prepared(
         dataset.name,

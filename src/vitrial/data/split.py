@@ -1,4 +1,4 @@
-"""Dividing a data set into train, validation and test, by group and stratified by label."""
+"""Dividing a data set into train, validation and test that are alike."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from vitrial.data.assign import assign_groups
+from vitrial.data.levels import levels, metadata_columns
 from vitrial.errors import DataError, Problem
 from vitrial.protocol import Split
+from vitrial.spelling import did_you_mean
 
 SPLITS = ("train", "val", "test")
 
@@ -21,16 +24,19 @@ def split_manifest(manifest: pd.DataFrame, split: Split) -> pd.Series:
     images by their fractions.
 
     Args:
-        manifest: Columns `image`, `label`, `group` and perhaps `split`.
-        split: Fractions, grouping and seed.
+        manifest: Columns `image`, `label`, `group`, perhaps `split`, and those of
+            `split.stratify`.
+        split: Fractions, grouping, columns to stratify by, and seed.
 
     Returns:
         A string series aligned with the manifest. It depends on which images there are, not on
         their order.
 
     Raises:
-        DataError: A class cannot be found in every split.
+        DataError: A class cannot be found in every split, or a column of `split.stratify` is
+            not there.
     """
+    require_stratify(manifest, split)
     given = manifest["split"] if "split" in manifest else pd.Series("train", index=manifest.index)
     result = given.astype(object)
     missing = [name for name in SPLITS if name == "train" or not (given == name).any()]
@@ -41,57 +47,28 @@ def split_manifest(manifest: pd.DataFrame, split: Split) -> pd.Series:
             raise DataError(f"{' and '.join(missing)} cannot be drawn from train.", [problem])
         groups = pool["group"] if split.grouped else pool["image"]
         shares = np.array([split.fractions[SPLITS.index(name)] for name in missing])
+        columns = [levels(pool[name]).to_numpy() for name in split.stratify]
         assigned = assign_groups(
-            pool["label"].to_numpy(), groups.to_numpy(), shares / shares.sum(), split.seed
+            pool["label"].to_numpy(), groups.to_numpy(), shares / shares.sum(), split.seed, columns
         )
         result[given == "train"] = np.array(missing, dtype=object)[assigned]
     _check_classes(manifest["label"], result)
     return result.astype(str)
 
 
-def assign_groups(
-    labels: np.ndarray, groups: np.ndarray, fractions: np.ndarray, seed: int
-) -> np.ndarray:
-    """Divide images so that groups stay whole and each label is shared out by the fractions.
+def require_stratify(manifest: pd.DataFrame, split: Split) -> None:
+    """Refuse a split by columns that the data set does not have.
 
-    Every part first receives a group of each label that has enough groups. Then groups, large
-    ones first, go one by one to the part that is furthest from its share of the group's labels
-    (after Sechidis et al., "On the stratification of multi-label data", ECML 2011).
-
-    Args:
-        labels: (n,) labels.
-        groups: (n,) group names.
-        fractions: (parts,) shares, adding up to 1.
-        seed: Decides between groups that are alike.
-
-    Returns:
-        (n,) index of the part that each image belongs to.
+    Raises:
+        DataError: Names the columns that are missing, and those there are.
     """
-    names, group = np.unique(groups, return_inverse=True)
-    _, label = np.unique(labels, return_inverse=True)
-    counts = np.zeros((len(names), label.max() + 1))
-    np.add.at(counts, (group, label), 1)
-    totals = counts.sum(axis=0)
-    wanted = np.outer(fractions, totals)
-    part = np.full(len(names), -1)
-
-    def give(g: int, p: int) -> None:
-        part[g] = p
-        wanted[p] -= counts[g]
-
-    shuffled = np.random.default_rng(seed).permutation(len(names))
-    size = counts.sum(axis=1)
-    small_first = shuffled[np.argsort(size[shuffled], kind="stable")]
-    for c in np.argsort(totals, kind="stable"):
-        for p in np.argsort(fractions, kind="stable"):
-            has_label = counts[:, c] > 0
-            free = small_first[(part[small_first] < 0) & has_label[small_first]]
-            if len(free) and not (has_label & (part == p)).any():
-                give(free[0], p)
-    for g in shuffled[np.argsort(-size[shuffled], kind="stable")]:
-        if part[g] < 0:
-            give(g, int(np.argmax(wanted @ (counts[g] / totals))))
-    return np.asarray(part[group])
+    known = metadata_columns(manifest)
+    if absent := [name for name in split.stratify if name not in known]:
+        meant = "; ".join(f"'{name}'{did_you_mean(name, known)}" for name in absent).rstrip("?")
+        what = f"names no column of the data set: {meant}"
+        fix = f"name some of its columns: {', '.join(known)}" if known else "it has none: remove it"
+        sentence = f"split.stratify {what}. {fix[0].upper()}{fix[1:]}."
+        raise DataError(sentence, [Problem("split.stratify", what, fix)])
 
 
 def split_hash(images: Sequence[str], parts: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from vitrial.errors import VitrialError
-from vitrial.protocol import Data, Image
+from vitrial.protocol import Data, Image, Split
 from vitrial.protocol.file import load_protocol, ready_protocols
 from vitrial.spelling import did_you_mean
 
@@ -28,8 +28,10 @@ SOURCES = tuple(
 )
 
 
-def named_data(text: str, root: Path | None = None) -> tuple[Data, Image]:
-    """What a protocol or a line names: the data set, and how its images are prepared.
+def named_data(text: str, root: Path | None = None) -> tuple[Data, Image, Split | None]:
+    """What a protocol or a line names: the data set, and how its images are prepared and divided.
+
+    How they are divided only a protocol says.
 
     Args:
         text: A protocol file, the name of a ready-made protocol, or `SOURCE[:WHAT][@SIZE]`.
@@ -40,14 +42,14 @@ def named_data(text: str, root: Path | None = None) -> tuple[Data, Image]:
     """
     name, _, rest = text.partition(":")
     if name in SOURCES:
-        return _data(name, rest, root), Image()
+        return _data(name, rest, root), Image(), None
     if text not in ready_protocols() and Path(text).suffix not in (".yaml", ".yml"):
         raise VitrialError(
             f"'{text}' is no data set{did_you_mean(name, SOURCES)}: name a protocol file, a "
             f"ready protocol, or one of {', '.join(SOURCES)}."
         )
     protocol = load_protocol(text, root)
-    return protocol.data, protocol.image
+    return protocol.data, protocol.image, protocol.split
 
 
 def _data(source: str, rest: str, root: Path | None) -> Data:

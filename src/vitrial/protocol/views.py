@@ -17,13 +17,17 @@ class Split(Section):
         fractions: Shares of train, validation and test; they add up to 1.
         grouped: Keep all images of a group in one split. False reproduces a split by image, which
             leaks wherever a patient or lesion was photographed twice.
-        labelled: Share of the training images whose labels are used, drawn by whole groups;
-            self-supervision sees all of them.
+        stratify: Columns of the manifest, such as `sex`, whose shares are alike in all splits, as
+            those of classes and of group sizes are in any case. A missing value counts as a level;
+            numbers count in bands.
+        labelled: Share of the training images whose labels are used, drawn by whole groups and
+            anew for each repetition, alike for all arms; self-supervision sees all of them.
         seed: Another seed divides otherwise.
     """
 
     fractions: Annotated[tuple[Positive, Positive, Positive], Strict(False)] = (0.7, 0.15, 0.15)
     grouped: bool = True
+    stratify: list[str] = Field(default_factory=list)
     labelled: float = Field(1.0, gt=0, le=1)
     seed: int = 0
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vitrial.atomic import write_text
+from vitrial.data.alike import DRAWS
 from vitrial.data.cache import PixelCache
 from vitrial.data.examination import Examination
 from vitrial.errors import Problem, VitrialError
@@ -73,7 +74,7 @@ def write_page(examination: Examination, folder: Path) -> Path:
 
 
 def section(examination: Examination) -> dict[str, Any]:
-    """What `examination.html.j2` shows: `facts`, `shortcuts`, and `sheets` of each class."""
+    """What `examination.html.j2` shows: `facts`, `shortcuts`, `alike`, `sheets` of each class."""
     cache = _cache_of(examination)
     decoded = examination.images[examination.images["row"].notna()]
     labels = examination.classes[:SHEETS]
@@ -88,6 +89,8 @@ def section(examination: Examination) -> dict[str, Any]:
     return {
         "facts": facts(examination),
         "shortcuts": examination.shortcuts,
+        "alike": examination.alike,
+        "draws": DRAWS,
         "sheets": sheets,
         "more_classes": len(examination.classes) - len(labels),
     }
@@ -177,7 +180,7 @@ def _hidden(kinds: list[tuple[tuple[bool, str, str], list[Problem]]]) -> list[Fi
 
 
 def print_summary(examination: Examination, console: Console) -> None:
-    """Print class counts, sizes and shortcuts; what is wrong is printed by `report_problems`."""
+    """Print counts, sizes, splits and shortcuts; what is wrong is printed by `report_problems`."""
     counts = examination.class_table()
     classes = Table("class", *counts.columns)
     for label, row in counts.head(PRINTED).iterrows():
@@ -188,6 +191,14 @@ def print_summary(examination: Examination, console: Console) -> None:
     for name, text in facts(examination):
         kinds.add_row(name, Text(text))
     console.print(classes, kinds)
+    if examination.alike:
+        alike = Table("share of images", *examination.alike[0].values, "apart", "")
+        for figure in examination.alike:
+            values = [figure.shown(split) for split in figure.values]
+            distance = f"{figure.apart:.1f}" if figure.tested else ""
+            words = "[red]more than chance[/]" if figure.differs else ""
+            alike.add_row(Text(figure.name), *values, distance, words)
+        console.print(alike)
     if examination.shortcuts:
         shortcuts = Table("told by", "balanced accuracy", "at least", "chance", "")
         for s in examination.shortcuts:

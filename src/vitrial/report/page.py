@@ -40,7 +40,7 @@ def write_report(study: Study) -> Path:
         title=title,
         words=in_words(table, endpoint),
         curves=_curves(study, chance(endpoint, len(classes))),
-        counts=_counts(study.manifest(), classes),
+        counts=_counts(study.manifest(), classes, study.protocol.split.labelled),
         scores=_scores(study),
         selfsupervision=study.selfsupervision().to_dict("records"),
         confusions=_confusions(study),
@@ -70,17 +70,19 @@ def _curves(study: Study, guess: float | None) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
-def _counts(manifest: pd.DataFrame, classes: list[str]) -> list[tuple[Hashable, pd.Series]]:
-    """Images of each class by split, then all images and all groups."""
+def _counts(
+    manifest: pd.DataFrame, classes: list[str], labelled: float
+) -> list[tuple[Hashable, pd.Series]]:
+    """Images of each class by split, then all images and all groups, and those with labels."""
     counts = pd.crosstab(manifest["label"], manifest["split"]).reindex(
         index=classes, columns=["train", "val", "test"], fill_value=0
     )
     groups = manifest.groupby("split")["group"].nunique()[counts.columns]
     rows = list(counts.iterrows())
     rows += [("all images", counts.sum()), ("all groups", groups)]
-    if not manifest["labelled"].all():
-        labelled = manifest[manifest["labelled"]].groupby("split").size()[counts.columns]
-        rows.append(("images whose labels are used", labelled))
+    if labelled < 1:
+        used = (counts.sum() * [labelled, 1, 1]).round().astype(int)
+        rows.append(("images whose labels are used, drawn for each repetition, about", used))
     return rows
 
 

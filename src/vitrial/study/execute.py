@@ -93,11 +93,11 @@ def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str,
     """
     prepared: dict[str, Prepared] = {}
     errors: list[DataError] = []
-    # The share of labels is the trial's question; a source's labels are there in any case.
-    all_labels = protocol.split.model_copy(update={"labelled": 1.0})
+    # A source has columns of its own.
+    of_source = protocol.split.model_copy(update={"stratify": []})
     held_out: frozenset[str] = frozenset()
     for name, section in {"data": protocol.data, **sources_used(protocol)}.items():
-        split = protocol.split if name == "data" else all_labels
+        split = protocol.split if name == "data" else of_source
         graded_by = protocol.endpoint if name == "data" and protocol.endpoint in GRADED else None
         try:
             data = prepare_data(section, split, protocol.image, cache, held_out, graded_by)

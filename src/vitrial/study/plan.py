@@ -35,7 +35,7 @@ class Stage:
         recipe: How to optimise.
         seed: Decides every random draw.
         start: The stage whose weights it starts from.
-        inputs: What else decides its bits: data, views, endpoint, program.
+        inputs: What else decides its bits: data, the draw of labels, views, endpoint, program.
     """
 
     kind: Literal["pretrain", "selfsupervise", "finetune", "tune"]
@@ -174,7 +174,9 @@ def _finetune(protocol: Protocol, arm: Arm, repetition: int, fingerprints: dict[
         recipe=protocol.recipe_of(arm),
         seed=seed_of(protocol.name, protocol.seed, arm.name, repetition, "finetune"),
         start=start,
-        inputs=_inputs(protocol, fingerprints["data"]) | {"endpoint": protocol.endpoint},
+        inputs=_inputs(protocol, fingerprints["data"])
+        | _labelled(protocol, repetition)
+        | {"endpoint": protocol.endpoint},
     )
 
 
@@ -214,6 +216,7 @@ def _selfsupervise(
         seed=seed,
         start=start,
         inputs=_inputs(protocol, fingerprints["data"])
+        | _labelled(protocol, repetition)
         | {"unlabelled": fingerprints["unlabelled"], "normalise": protocol.recipe.normalise},
     )
 
@@ -229,6 +232,15 @@ def _inputs(protocol: Protocol, fingerprint: str) -> dict[str, Any]:
         "augment": protocol.augment.model_dump(mode="json"),
         "code": code_version(),
     }
+
+
+def _labelled(protocol: Protocol, repetition: int | None) -> dict[str, Any]:
+    """The draw of the labels that a stage may use, the same for all arms; empty for all labels."""
+    share = protocol.split.labelled
+    if share == 1:
+        return {}
+    seed = seed_of(protocol.name, protocol.seed, *_numbered(repetition), "labelled")
+    return {"labelled": {"share": share, "seed": seed}}
 
 
 def content_of(arm: Arm) -> str | None:

@@ -45,6 +45,8 @@ def run_stage(
     Raises:
         VitrialError: Its weights cannot be had, or training came to no good.
     """
+    if labelled := stage.inputs.get("labelled"):
+        data = data.labelled_subset(**labelled)
     folder = RunFolder(root / stage.folder)
     fabric = launch(stage.recipe.precision)
     folder.begin(_identity(stage, protocol, data, fabric))
@@ -128,6 +130,7 @@ def _identity(
         "protocol": protocol.hash(),
         "recipe": stage.recipe.model_dump(mode="json"),
         "data": {"name": data.name, "fingerprint": data.fingerprint(), "split": data.split_hash()},
+        "labelled": stage.inputs.get("labelled"),
         "classes": data.classes,
         "channels": protocol.image.channels,
         "crop": protocol.augment.crop,

@@ -40,12 +40,13 @@ def load_dataset(data: Data) -> Dataset:
     return replace(dataset, problems=problems)
 
 
-def draw_groups(manifest: pd.DataFrame, limit: int) -> pd.DataFrame:
+def draw_groups(manifest: pd.DataFrame, limit: int, seed: int | None = None) -> pd.DataFrame:
     """Draw about `limit` images: whole groups, with each label's share kept.
 
     The groups of a label (within its split, where there is one) come in the order of a hash of
     their names, so that the draw is the same on every machine, whatever the order of rows, and a
-    larger limit adds images without removing any. Every label keeps at least 3 groups.
+    larger limit adds images without removing any. Every label keeps at least 3 groups. Another
+    seed draws otherwise.
     """
     share = limit / len(manifest) if len(manifest) else 1
     if share >= 1:
@@ -56,7 +57,8 @@ def draw_groups(manifest: pd.DataFrame, limit: int) -> pd.DataFrame:
     groups = counts.sort_values(["images", *strata], ascending=[False] + [True] * len(strata))
     groups = groups.drop_duplicates("group")
     groups["images"] = groups["group"].map(manifest["group"].value_counts())
-    groups["hash"] = [hashlib.sha256(name.encode()).hexdigest() for name in groups["group"]]
+    salt = "" if seed is None else f"{seed}\x1f"
+    groups["hash"] = [hashlib.sha256(f"{salt}{g}".encode()).hexdigest() for g in groups["group"]]
     groups = groups.sort_values("hash")
     same = groups.groupby(strata)
     middle = same["images"].cumsum() - groups["images"] / 2
