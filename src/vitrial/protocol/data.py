@@ -18,11 +18,14 @@ class DataSection(Section):
         classes: The classes to use, in order (the order is what `quadratic_kappa` grades by);
             every class that the source has, in its own order, if left out.
         on_problem: What to do with images that cannot be used: `stop`, or `leave_out` and report.
+        on_contradiction: What to do with copies of a picture that have different labels: `keep`
+            them, as one group, with a note; `leave_out` all of them; or `stop`.
     """
 
     limit: int | None = Field(None, ge=10)
     classes: list[str] | None = Field(None, min_length=2)
     on_problem: Literal["stop", "leave_out"] = "stop"
+    on_contradiction: Literal["stop", "leave_out", "keep"] = "keep"
 
     @field_validator("classes")
     @classmethod

@@ -81,8 +81,8 @@ def run(
 def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str, Prepared]:
     """The data set `data` and the sources that arms transfer from, ready for training.
 
-    Images of the data set's validation and test splits are left out of the sources and of the
-    unlabelled images.
+    Images of the data set's validation and test splits, and copies of them, are left out of the
+    sources and of the unlabelled images.
 
     Raises:
         DataError: Something in any of them is wrong, with everything that is.
@@ -91,7 +91,7 @@ def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str,
     errors: list[DataError] = []
     # The share of labels is the trial's question; a source's labels are there in any case.
     all_labels = protocol.split.model_copy(update={"labelled": 1.0})
-    held_out: frozenset[str] = frozenset()
+    held_out: Part | None = None
     for name, section in {"data": protocol.data, **sources_used(protocol)}.items():
         split = protocol.split if name == "data" else all_labels
         try:
@@ -101,7 +101,7 @@ def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str,
             continue
         prepared[name] = data
         if name == "data":
-            held_out = frozenset(data.manifest.loc[data.manifest["split"] != "train", "sha256"])
+            held_out = data.held_out()
     try:
         further = _further(protocol, cache, held_out)
     except DataError as error:
@@ -126,7 +126,7 @@ def fingerprints(datasets: dict[str, Prepared]) -> dict[str, str]:
 
 
 def _further(
-    protocol: Protocol, cache: Path | None, held_out: frozenset[str]
+    protocol: Protocol, cache: Path | None, held_out: Part | None
 ) -> list[tuple[Part, list[Problem]]]:
     """The protocol's images without labels, and what is wrong with them."""
     if protocol.unlabelled is None:
