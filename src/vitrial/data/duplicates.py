@@ -17,7 +17,6 @@ from vitrial.data.resemblance import (
     FINE,
     POSES,
     RADIUS,
-    RESEMBLE,
     TURNS,
     align,
     displaced,
@@ -30,13 +29,13 @@ from vitrial.data.sketches import READ, Sketches, shown, sketch
 
 METHOD = 2
 """Raised with every change of what is found: results of another method are not used."""
-CERTAIN = 0.85
-"""Resemblance from which pictures are copies in chains: see `_sets`."""
+CERTAIN = 0.5
+"""How far beyond the least resemblance, of what is left to 1, copies of copies are one set."""
 COMPARED = 512
 """Pairs whose coarse structure is compared at once."""
 BLOCK = (256, 8192)
 """Hashes compared at once, each of some with each of others."""
-EDGES = {"first": np.int64, "second": np.int64, "kind": object, "correlation": np.float64}
+EDGES = {"first": np.int64, "second": np.int64, "kind": "str", "correlation": np.float64}
 
 
 def find_duplicates(cache: PixelCache) -> pd.DataFrame:
@@ -78,6 +77,7 @@ def links(
     some: np.ndarray,
     others: np.ndarray,
     is_open: Callable[[np.ndarray], np.ndarray],
+    least: float | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs of one of some rows and one of others that show nearly the same picture.
 
@@ -86,16 +86,18 @@ def links(
         some: Rows.
         others: The same rows, for the pairs among them, or rows that are all different.
         is_open: Of pairs (2, n), whether (n,) it is still worth knowing.
+        least: Resemblance from which a pair counts; what makes a copy if left out.
 
     Yields:
         Pairs (2, n) of rows and their resemblance (n,).
     """
     within = some is others
+    least = sketches.least if least is None else least
     for first, second, pose in _alike(sketches.hashes[:, some], sketches.hashes[0, others], within):
         pairs = np.stack([some[first], others[second]])
         for start in range(0, pairs.shape[1], COMPARED):
             chunk = pairs[:, start:][:, :COMPARED]
-            yield _verified(sketches, chunk[:, is_open(chunk)], pose)
+            yield _verified(sketches, chunk[:, is_open(chunk)], pose, least)
 
 
 def edges(first: np.ndarray, second: np.ndarray, kind: str, values: np.ndarray) -> pd.DataFrame:
@@ -115,9 +117,10 @@ def _same_pixels(sketches: Sketches) -> pd.DataFrame:
 def _near(sketches: Sketches, rows: np.ndarray) -> pd.DataFrame:
     """Edges of a forest over the given rows."""
     tree = np.arange(len(sketches.shows))
+    certainly = sketches.least + CERTAIN * (1 - sketches.least)
     found, weak = [edges(tree[:0], tree[:0], "near", np.empty(0))], []
     for pairs, values in links(sketches, rows, rows, lambda p: tree[p[0]] != tree[p[1]]):
-        certain = values >= CERTAIN
+        certain = values >= certainly
         weak.append((pairs[:, ~certain], values[~certain]))
         for pair, value in zip(pairs[:, certain].T, values[certain], strict=True):
             low, high = sorted(tree[pair])
@@ -165,7 +168,9 @@ def _alike(
             yield first[new], second[new], pose
 
 
-def _verified(sketches: Sketches, pairs: np.ndarray, pose: int) -> tuple[np.ndarray, np.ndarray]:
+def _verified(
+    sketches: Sketches, pairs: np.ndarray, pose: int, least: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Those of the pairs (2, n) that are nearly the same picture, and how far."""
     structure = sketches.structure
     first, second = structure[pairs[0]], structure[pairs[1]]
@@ -179,8 +184,10 @@ def _verified(sketches: Sketches, pairs: np.ndarray, pose: int) -> tuple[np.ndar
     for start in range(0, len(values), READ):
         chunk = slice(start, start + READ)
         a, b = (sketches.fine(rows) for rows in pairs[:, chunk])
+        a = turned(a, pose)
         # The displacement is in pixels of the coarse picture.
-        moved = displaced(turned(a, pose), displacement[chunk] * (FINE / COARSE))
-        values[chunk] = resemblance(moved, b, sketches.shared_fine)
-    same = values >= RESEMBLE
+        start_from = displacement[chunk] * (FINE / COARSE)
+        _, closer = align(a, b, start_from, steps=2, margin=FINE // 12)
+        values[chunk] = resemblance(displaced(a, closer), b, sketches.shared_fine)
+    same = values >= least
     return pairs[:, same], values[same]

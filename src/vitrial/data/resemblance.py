@@ -41,10 +41,15 @@ POSES = TURNS + len(MOVES)
 """What is done to one picture of a pair before it is compared: a turn, or else a move."""
 RADIUS = 12
 """Bits of 63 in which the hashes of a pair may differ."""
-AS_THEY_LIE, ALIGNED = 0.5, 0.9
+AS_THEY_LIE, ALIGNED = 0.5, 0.85
 """Least resemblance of the coarse structure as it lies; its least correlation once displaced."""
-RESEMBLE = 0.75
-"""Least resemblance of the fine structure, once displaced."""
+RESEMBLE = (0.65, 0.9)
+"""Bounds of the least resemblance of the fine structure, once displaced: `least_resemblance`."""
+UNLIKELY = 2.5
+"""How far beyond what chance alone would give is needed. `benchmarks/duplicates.py`: of 5 million
+pairs of chest X-rays of 28 pixels, the most alike of different patients reach 2.3."""
+FEW = 32
+"""Pictures that are too few to say what pictures of their kind have in common."""
 FAINT = 0.5
 """Standard deviation of the coarse structure, of 255, below which a picture shows too little."""
 SHARED = 64
@@ -56,7 +61,7 @@ _PLAIN = 0.05
 _LOOKED_AT = 128
 """Rows and columns among which a border is looked for."""
 _MIXED = 0.03
-"""Share of the side that is cut off with a border: a pixel of a picture 28 pixels wide."""
+"""Share of the side that is cut off: a pixel of a picture 28 pixels wide."""
 _EVEN = 4.0
 """Width, in pixels, of the Gaussian within which contrast is made even."""
 _FLOOR = 2.0
@@ -74,32 +79,32 @@ def inner_boxes(pixels: np.ndarray) -> np.ndarray:
         pixels: uint8 (n, height, width, channels).
 
     Returns:
-        Int (n, 4) in pixels; the whole picture where less than a quarter of a side would be left.
+        Int (n, 4) in pixels, `_MIXED` from the edges; the whole picture where less than a quarter
+        of a side would be left.
     """
     step = max(1, max(pixels.shape[1:3]) // _LOOKED_AT)
     gray = pixels[:, ::step, ::step].mean(axis=3, dtype=np.float32)
     limit = _PLAIN * gray.std(axis=(1, 2))
     outermost = [gray[:, 0], gray[:, -1], gray[:, :, 0], gray[:, :, -1]]
     bordered = np.min([line.std(axis=1) for line in outermost], axis=0) <= limit
-    boxes = np.tile((0, pixels.shape[1], 0, pixels.shape[2]), (len(pixels), 1))
+    boxes = np.tile((0, gray.shape[1], 0, gray.shape[2]), (len(pixels), 1))
     for i in np.flatnonzero(bordered):
-        rows, columns = slice(0, None), slice(0, None)
-        for _ in range(2):  # around a black background there may be a white border
-            inner = gray[i, rows, columns]
-            rows = _inner_slice(rows.start, inner.std(axis=1) > limit[i])
-            columns = _inner_slice(columns.start, inner.std(axis=0) > limit[i])
-        ends = np.array([rows.start, rows.stop, columns.start, columns.stop]) * step
-        boxes[i] = np.minimum(ends, boxes[i, [1, 1, 3, 3]])
-    return boxes
+        for _ in range(3):  # around a black background there may be a white border
+            top, bottom, left, right = boxes[i]
+            inner = gray[i, top:bottom, left:right]
+            boxes[i, :2] = top + _inner_part(inner.std(axis=1) > limit[i])
+            boxes[i, 2:] = left + _inner_part(inner.std(axis=0) > limit[i])
+    # A border's end is mixed with the picture; a picture without a border is cut likewise.
+    cut = np.rint(_MIXED * (boxes[:, 1::2] - boxes[:, ::2])).astype(np.int64)
+    boxes += np.stack([cut[:, 0], -cut[:, 0], cut[:, 1], -cut[:, 1]], axis=1)
+    return np.minimum(boxes * step, np.array(pixels.shape)[[1, 1, 2, 2]])
 
 
-def _inner_slice(start: int, shows: np.ndarray) -> slice:
-    """From the first to the last row that shows something, less what is mixed with a border."""
+def _inner_part(shows: np.ndarray) -> np.ndarray:
+    """From the first to behind the last row that shows something, if a quarter or more is left."""
     n = len(shows)
-    first, last = shows.argmax(), n - shows[::-1].argmax()
-    mixed = round(_MIXED * n)
-    first, last = first + (first > 0) * mixed, last - (last < n) * mixed
-    return slice(start + first, start + last) if last - first >= n / 4 else slice(start, start + n)
+    part = np.array((shows.argmax(), n - shows[::-1].argmax()))
+    return part if part[1] - part[0] >= n / 4 else np.array((0, n))
 
 
 def reduce_within(pixels: np.ndarray, boxes: np.ndarray, side: int) -> np.ndarray:
@@ -235,12 +240,37 @@ def shared_structure(structures: np.ndarray) -> np.ndarray:
     return shared
 
 
+def least_resemblance(fine: np.ndarray, shared: np.ndarray, n: int) -> float:
+    """The resemblance from which two of n pictures are copies, by how much the pictures show.
+
+    Different pictures that resolve N independent details correlate by chance alone, with the
+    standard deviation 1 / sqrt(N) of Fisher's z; the largest of m such z is near sqrt(2 ln m)
+    standard deviations. So 28 pixels across show too little for a loose bound, and 128 do not.
+
+    Args:
+        fine: Fine structures (m, FINE, FINE) of a sample.
+        shared: Of the same sample.
+        n: Of how many pictures the sample is.
+    """
+    if len(fine) < FEW:
+        return RESEMBLE[1]
+    x = _own(fine, shared)
+    z = np.arctanh(np.clip((x @ x.T)[np.triu_indices(len(x), 1)], -0.999, 0.999))
+    low, high = np.quantile(z, (0.16, 0.84))  # a few copies in the sample change them little
+    chance = np.sqrt(2 * np.log(n * (n - 1) / 2)) * (high - low) / 2
+    return float(np.clip(np.tanh(UNLIKELY * chance), *RESEMBLE))
+
+
 def resemblance(a: np.ndarray, b: np.ndarray, shared: np.ndarray) -> np.ndarray:
     """Correlation (n,) of structures (n, side, side) without what they share with all others."""
-    x, y = (_unit(_inner(images, images.shape[1] // _MARGIN)) for images in (a, b))
-    x, y = (_unit(part - (part @ shared.T) @ shared) for part in (x, y))
-    products: np.ndarray = np.einsum("ij,ij->i", x, y)
+    products: np.ndarray = np.einsum("ij,ij->i", _own(a, shared), _own(b, shared))
     return products
+
+
+def _own(structures: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """What is each structure's own, scaled to the norm 1: (n, pixels without the margin)."""
+    x = _unit(_inner(structures, structures.shape[1] // _MARGIN))
+    return _unit(x - (x @ shared.T) @ shared)
 
 
 def correlation(a: np.ndarray, b: np.ndarray, margin: int = 0) -> np.ndarray:
@@ -261,7 +291,7 @@ def align(
     Args:
         a: Structures (n, side, side).
         b: Likewise.
-        start: Displacement (2, 3) to start from.
+        start: Displacements (2, 3) or (n, 2, 3) to start from.
         steps: How often.
         margin: Pixels at each side that are not looked at, as a crop has lost them.
 
@@ -272,7 +302,7 @@ def align(
     """
     a, b = a.astype(np.float32), b.astype(np.float32)
     fit = np.full(len(a), -1.0)
-    displacement = np.repeat(start[None], len(a), axis=0)
+    displacement = np.broadcast_to(start, (len(a), 2, 3))
     for _ in range(steps):
         better, more = _step(displaced(a, displacement), b, margin)
         gains = better > fit

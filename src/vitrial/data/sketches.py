@@ -15,12 +15,14 @@ from rich.progress import track
 
 from vitrial.data.resemblance import (
     COARSE,
+    FEW,
     FINE,
     POSES,
     coarse_structure,
     fine_structure,
     hashes,
     inner_boxes,
+    least_resemblance,
     reduce_within,
     shared_structure,
     waves,
@@ -49,6 +51,7 @@ class Sketches:
         hashes: uint64 (POSES, n).
         shared_coarse: What the pictures' coarse structures have in common, see `shared_structure`.
         shared_fine: Likewise of the fine ones.
+        least: Resemblance from which two of the pictures are copies.
     """
 
     read: Read
@@ -59,10 +62,16 @@ class Sketches:
     hashes: np.ndarray
     shared_coarse: np.ndarray
     shared_fine: np.ndarray
+    least: float
 
     def fine(self, rows: np.ndarray) -> np.ndarray:
         """The fine structure float32 (len(rows), FINE, FINE) of some pictures."""
-        return fine_structure(reduce_within(self.read(rows), self.boxes[rows], FINE))
+        found = np.empty((len(rows), FINE, FINE), np.float32)
+        for start in range(0, len(rows), READ):
+            chunk = rows[start : start + READ]
+            gray = reduce_within(self.read(chunk), self.boxes[chunk], FINE)
+            found[start : start + READ] = fine_structure(gray)
+        return found
 
 
 def sketch(read: Read, n: int) -> Sketches:
@@ -76,6 +85,7 @@ def sketch(read: Read, n: int) -> Sketches:
         np.empty((POSES, n), np.uint64),
         np.empty(0),
         np.empty(0),
+        1.0,
     )
 
     def look(rows: np.ndarray) -> None:
@@ -93,13 +103,18 @@ def sketch(read: Read, n: int) -> Sketches:
     rows = np.flatnonzero(kept.shows)
     rows = np.sort(rows[np.unique(kept.digest[rows], return_index=True)[1]])
     rows = rows[np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(np.int64)]
-    common = np.median(waves(kept.structure[rows]), axis=0) if len(rows) else np.zeros((8, 8))
+    common = np.zeros((8, 8))
+    if len(rows) >= FEW:
+        common = np.median(waves(kept.structure[rows]), axis=0)
     for chunk in chunks:
         kept.hashes[:, chunk] = hashes(kept.structure[chunk], common)
+    fine = kept.fine(rows)
+    shared = shared_structure(fine)
     return replace(
         kept,
         shared_coarse=shared_structure(kept.structure[rows]),
-        shared_fine=shared_structure(kept.fine(rows)),
+        shared_fine=shared,
+        least=least_resemblance(fine, shared, n),
     )
 
 
