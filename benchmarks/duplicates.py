@@ -78,12 +78,12 @@ def phantoms(task: Literal["fundus", "mammogram"], n: int) -> Pictures:
     """Synthetic pictures of 128 pixels."""
     data = PhantomData(source="phantom", task=task, patients=n, size=128)
     dataset = load_dataset(data)
-    pictures = []
+    pictures: list[Image.Image] = []
     for name in dataset.manifest["image"][:n]:
         picture = Image.open(io.BytesIO(dataset.reader.read(name)))
-        if picture.mode not in ("L", "RGB"):  # 16 bits
-            picture = Image.fromarray((np.asarray(picture) // 256).astype(np.uint8))
-        pictures.append(picture)
+        in_8_bits = picture.mode in ("L", "RGB")
+        levels = np.asarray(picture) if in_8_bits else np.asarray(picture) // 256
+        pictures.append(Image.fromarray(levels.astype(np.uint8)))
     return pictures, dataset.manifest["group"][:n].tolist()
 
 

@@ -23,6 +23,7 @@ from vitrial.data.resemblance import (
     resemblance,
     shared_structure,
     turned,
+    whole_box,
 )
 from vitrial.data.sources import load_dataset
 from vitrial.protocol import FolderData, Image, PhantomData
@@ -249,6 +250,7 @@ def test_a_border_of_one_color_is_left_out():
     pixels[2, :, 90:] = 7
     pixels[3] = 9
     pixels[3, 45:55, 45:55] = 100
+    np.testing.assert_array_equal(whole_box(100, 100), (3, 97, 3, 97))
     boxes = inner_boxes(pixels)
     np.testing.assert_array_equal(boxes[0], (3, 97, 3, 97))
     np.testing.assert_array_equal(boxes[1], (22, 98, 3, 97))

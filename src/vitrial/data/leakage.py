@@ -55,7 +55,8 @@ def sets_of_copies(manifest: pd.DataFrame, pairs: pd.DataFrame | None = None) ->
     content_of = pd.Series(content, index=manifest["row"])
     ends = np.stack([content_of.reindex(pairs[end]).to_numpy() for end in ("first", "second")])
     first, second = ends[:, ~np.isnan(ends).any(axis=0)].astype(np.int64)
-    return _components(first, second, content.max() + 1)[content]
+    copies: np.ndarray = _components(first, second, content.max() + 1)[content]
+    return copies
 
 
 def contradicting(manifest: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series:

@@ -6,7 +6,8 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +18,6 @@ from vitrial.data.resemblance import (
     COARSE,
     FEW,
     FINE,
-    POSES,
     coarse_structure,
     fine_structure,
     hashes,
@@ -26,6 +26,7 @@ from vitrial.data.resemblance import (
     reduce_within,
     shared_structure,
     waves,
+    whole_box,
 )
 
 T = TypeVar("T")
@@ -40,81 +41,101 @@ Read = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Sketches:
-    """What is kept of n pictures, about 1.1 KB each.
+    """What is kept of n pictures in v views, about 1.1 KB per view.
+
+    A view is a whole picture or, where there is a border of one color, what lies within it. Of a
+    black background no one knows whether it is a border: both are looked at.
 
     Attributes:
-        read: Reads their pixels.
+        read: Reads the pictures' pixels.
         digest: (n,), of the pixels.
-        boxes: int (n, 4), what lies within a border of one color.
-        structure: int8 (n, COARSE, COARSE).
         shows: bool (n,), whether there is any structure: where not, a picture is blank.
-        hashes: uint64 (POSES, n).
-        shared_coarse: What the pictures' coarse structures have in common, see `shared_structure`.
+        trimmed: int (n,), the view within a picture's border; -1 where there is none.
+        row: int (v,), the picture of a view. The first n are the whole pictures.
+        boxes: int (v, 4), the part of the picture that a view shows.
+        structure: int8 (v, COARSE, COARSE).
+        hashes: uint64 (POSES, v).
+        shared_coarse: What the coarse structures have in common, see `shared_structure`.
         shared_fine: Likewise of the fine ones.
         least: Resemblance from which two of the pictures are copies.
     """
 
     read: Read
     digest: np.ndarray
+    shows: np.ndarray
+    trimmed: np.ndarray
+    row: np.ndarray
     boxes: np.ndarray
     structure: np.ndarray
-    shows: np.ndarray
     hashes: np.ndarray
     shared_coarse: np.ndarray
     shared_fine: np.ndarray
     least: float
 
-    def fine(self, rows: np.ndarray) -> np.ndarray:
-        """The fine structure float32 (len(rows), FINE, FINE) of some pictures."""
-        found = np.empty((len(rows), FINE, FINE), np.float32)
-        for start in range(0, len(rows), READ):
-            chunk = rows[start : start + READ]
-            gray = reduce_within(self.read(chunk), self.boxes[chunk], FINE)
-            found[start : start + READ] = fine_structure(gray)
-        return found
-
 
 def sketch(read: Read, n: int) -> Sketches:
     """Read n pictures once and keep what it takes to find the copies among them."""
-    kept = Sketches(
-        read,
-        np.empty(n, "S16"),
-        np.empty((n, 4), np.int16),
-        np.empty((n, COARSE, COARSE), np.int8),
-        np.empty(n, bool),
-        np.empty((POSES, n), np.uint64),
-        np.empty(0),
-        np.empty(0),
-        1.0,
-    )
-
-    def look(rows: np.ndarray) -> None:
-        pixels = read(rows)
-        kept.digest[rows] = [hashlib.blake2b(image, digest_size=16).digest() for image in pixels]
-        kept.boxes[rows] = inner_boxes(pixels)
-        gray = reduce_within(pixels, kept.boxes[rows], COARSE)
-        kept.structure[rows], kept.shows[rows] = coarse_structure(gray)
-
     chunks = np.array_split(np.arange(n), n // READ + 1)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in shown(pool.map(look, chunks), "Sketching images", len(chunks)):
-            pass
+        looks = pool.map(partial(_look, read), chunks)
+        seen = list(shown(looks, "Sketching images", len(chunks)))
+    digest, shows, row, boxes, structure = map(np.concatenate, zip(*seen, strict=True))
+    # Whole pictures first, then the views within borders.
+    is_whole = np.concatenate([np.arange(len(look[2])) < len(look[0]) for look in seen])
+    order = np.argsort(~is_whole, kind="stable")
+    row, boxes, structure = row[order], boxes[order], structure[order]
+    trimmed = np.full(n, -1)
+    trimmed[row[n:]] = np.arange(n, len(row))
     # Of equal pictures one is enough, and blank ones say nothing.
-    rows = np.flatnonzero(kept.shows)
-    rows = np.sort(rows[np.unique(kept.digest[rows], return_index=True)[1]])
-    rows = rows[np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(np.int64)]
+    distinct = np.zeros(n, dtype=bool)
+    distinct[np.unique(digest, return_index=True)[1]] = True
+    sample = np.flatnonzero((distinct & shows)[row])
+    sample = sample[np.linspace(0, len(sample) - 1, min(SAMPLE, len(sample))).astype(np.int64)]
     common = np.zeros((8, 8))
-    if len(rows) >= FEW:
-        common = np.median(waves(kept.structure[rows]), axis=0)
-    for chunk in chunks:
-        kept.hashes[:, chunk] = hashes(kept.structure[chunk], common)
-    fine = kept.fine(rows)
+    if len(sample) >= FEW:
+        common = np.median(waves(structure[sample]), axis=0)
+    hashed = [hashes(structure[start : start + READ], common) for start in range(0, len(row), READ)]
+    fine = fine_views(read, row[sample], boxes[sample])
     shared = shared_structure(fine)
-    return replace(
-        kept,
-        shared_coarse=shared_structure(kept.structure[rows]),
-        shared_fine=shared,
-        least=least_resemblance(fine, shared, n),
+    return Sketches(
+        read,
+        digest,
+        shows,
+        trimmed,
+        row,
+        boxes,
+        structure,
+        np.concatenate(hashed, axis=1),
+        shared_structure(structure[sample]),
+        shared,
+        least_resemblance(fine, shared, n),
+    )
+
+
+def fine_views(read: Read, rows: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """The fine structure float32 (len(rows), FINE, FINE) of parts (len(rows), 4) of pictures."""
+    found = np.empty((len(rows), FINE, FINE), np.float32)
+    for start in range(0, len(rows), READ):
+        chunk = slice(start, start + READ)
+        found[chunk] = fine_structure(reduce_within(read(rows[chunk]), boxes[chunk], FINE))
+    return found
+
+
+def _look(read: Read, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Digest and whether there is structure, by picture; row, box and structure by view."""
+    pixels = read(rows)
+    digest = [hashlib.blake2b(image, digest_size=16).digest() for image in pixels]
+    whole, inner = whole_box(*pixels.shape[1:3]), inner_boxes(pixels)
+    bordered = np.flatnonzero((inner != whole).any(axis=1))
+    boxes = np.concatenate([np.tile(whole, (len(rows), 1)), inner[bordered]])
+    views = np.concatenate([np.arange(len(rows)), bordered])
+    structure, shows = coarse_structure(reduce_within(pixels[views], boxes, COARSE))
+    return (
+        np.array(digest, "S16"),
+        shows[: len(rows)],
+        rows[views],
+        boxes.astype(np.int16),
+        structure,
     )
 
 
