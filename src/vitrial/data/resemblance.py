@@ -43,7 +43,7 @@ RADIUS = 12
 """Bits of 63 in which the hashes of a pair may differ."""
 AS_THEY_LIE, ALIGNED = 0.5, 0.85
 """Least resemblance of the coarse structure as it lies; its least correlation once displaced."""
-RESEMBLE = (0.65, 0.9)
+RESEMBLE = (0.7, 0.9)
 """Bounds of the least resemblance of the fine structure, once displaced: `least_resemblance`."""
 UNLIKELY = 2.5
 """How far beyond what chance alone would give is needed. `benchmarks/duplicates.py`: of 5 million
@@ -57,7 +57,7 @@ SHARED = 64
 _ALIKE = 0.9
 """Correlation of the fine structure beyond which one picture speaks for both in the components."""
 _PLAIN = 0.05
-"""Standard deviation, of that of the picture, of a row of pixels in a border of one color."""
+"""Deviation from one color, of the picture's standard deviation, of a line in its border."""
 _LOOKED_AT = 128
 """Rows and columns among which a border is looked for."""
 _MIXED = 0.03
@@ -74,7 +74,8 @@ _MARGIN = 12
 
 def whole_box(height: int, width: int) -> np.ndarray:
     """Top, bottom, left and right, int (4,) in pixels, of a picture without its very edges."""
-    return _cut(np.array([[0, height, 0, width]]))[0]
+    box: np.ndarray = _cut(np.array([[0, height, 0, width]]))[0]
+    return box
 
 
 def inner_boxes(pixels: np.ndarray) -> np.ndarray:
@@ -94,8 +95,8 @@ def inner_boxes(pixels: np.ndarray) -> np.ndarray:
     bordered = np.min([line.std(axis=1) for line in outermost], axis=0) <= limit
     boxes = np.tile((0, pixels.shape[1], 0, pixels.shape[2]), (len(pixels), 1))
     for i in np.flatnonzero(bordered):
-        for axis, ends in ((1, slice(0, 2)), (0, slice(2, 4))):
-            inner = step * _inner_part(gray[i].std(axis=axis) > limit[i])
+        for lines, ends in ((gray[i], slice(0, 2)), (gray[i].T, slice(2, 4))):
+            inner = step * _inner_part(lines, limit[i])
             boxes[i, ends] = np.minimum(inner, boxes[i, ends][1])
     return _cut(boxes)
 
@@ -103,14 +104,22 @@ def inner_boxes(pixels: np.ndarray) -> np.ndarray:
 def _cut(boxes: np.ndarray) -> np.ndarray:
     """Boxes (n, 4) less their edges: where a border ends, it is mixed with the picture."""
     cut = np.rint(_MIXED * (boxes[:, 1::2] - boxes[:, ::2])).astype(np.int64)
-    return boxes + np.stack([cut[:, 0], -cut[:, 0], cut[:, 1], -cut[:, 1]], axis=1)
+    inner: np.ndarray = boxes + np.stack([cut[:, 0], -cut[:, 0], cut[:, 1], -cut[:, 1]], axis=1)
+    return inner
 
 
-def _inner_part(shows: np.ndarray) -> np.ndarray:
-    """From the first to behind the last row that shows something, if a quarter or more is left."""
-    n = len(shows)
-    part = np.array((shows.argmax(), n - shows[::-1].argmax()))
-    return part if part[1] - part[0] >= n / 4 else np.array((0, n))
+def _inner_part(lines: np.ndarray, limit: float) -> np.ndarray:
+    """From the first to behind the last line (n, pixels) that is no border, if a quarter is left.
+
+    A border's lines have one color, that of the outermost.
+    """
+    n = len(lines)
+    ends = []
+    for inwards in (lines, lines[::-1]):
+        differs = np.sqrt(((inwards - inwards[0].mean()) ** 2).mean(axis=1)) > limit
+        ends.append(int(differs.argmax()))
+    first, last = ends[0], n - ends[1]
+    return np.array((first, last) if last - first >= n / 4 else (0, n))
 
 
 def reduce_within(pixels: np.ndarray, boxes: np.ndarray, side: int) -> np.ndarray:
