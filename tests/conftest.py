@@ -18,6 +18,15 @@ def ham10000():
 
 
 @pytest.fixture(scope="session")
+def pneumoniamnist():
+    """The real chest X-rays of a PneumoniaMNIST file, outside the repository."""
+    found = list((SHARED / "pneumoniamnist").glob("*.npz"))
+    if not found:
+        pytest.skip(f"PneumoniaMNIST is not in {SHARED / 'pneumoniamnist'}")
+    return found[0]
+
+
+@pytest.fixture(scope="session")
 def pixel_caches(tmp_path_factory):
     """One place for the pixel caches of all tests."""
     return tmp_path_factory.mktemp("caches")

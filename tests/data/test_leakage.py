@@ -1,6 +1,12 @@
 import pandas as pd
+import pytest
 
-from vitrial.data.leakage import join_groups, straddling_groups
+from vitrial.data.leakage import (
+    contradicting,
+    equal_to_later_splits,
+    join_groups,
+    straddling_groups,
+)
 
 
 def manifest_of(*rows):
@@ -96,13 +102,44 @@ def test_many_copies_are_told_in_one_short_note():
     assert notes[0].where.endswith("9.png and 490 more")
 
 
-def test_copies_in_several_given_splits_are_told_as_copies():
+def test_near_copies_in_several_given_splits_are_a_note_and_no_straddling_group():
     manifest = four_images().assign(split=["train", "train", "test", "val"])
     pairs = pairs_of((11, 12, "near", 0.9))
-    manifest["group"], _ = join_groups(manifest, pairs)
-    problems = straddling_groups(manifest, pairs)
-    assert list(problems) == ["A"]
-    assert problems["A"].fatal
-    assert problems["A"].what == (
-        "has images in test and train, among them copies of one picture: 1.png, 2.png"
-    )
+    _, (note,) = join_groups(manifest, pairs)
+    assert not note.fatal
+    assert note.where == "1.png, 2.png"
+    assert "nearly the same picture in test and train" in note.what
+    assert straddling_groups(manifest) == {}
+    assert equal_to_later_splits(manifest, pairs) == {}
+
+
+def test_equal_pixels_are_left_out_of_the_earlier_given_split():
+    manifest = four_images().assign(split=["train", "val", "test", "train"])
+    pairs = pairs_of((10, 11, "pixels", 1.0), (10, 12, "pixels", 1.0), (12, 13, "near", 0.9))
+    repeated = equal_to_later_splits(manifest, pairs)
+    assert list(repeated) == ["0.png", "1.png"]
+    assert repeated["0.png"].what == "is the same picture as 2.png of test: left out of train"
+    assert not repeated["0.png"].fatal
+    assert equal_to_later_splits(manifest.drop(columns="split"), pairs) == {}
+
+
+def test_blank_pictures_are_copies_of_nothing_though_their_files_are_equal():
+    manifest = four_images().assign(sha256=["x", "x", "x", "y"], label=list("abab"))
+    pairs = pairs_of((10, 10, "blank", 0.0), (11, 11, "blank", 0.0), (12, 12, "blank", 0.0))
+    groups, notes = join_groups(manifest, pairs)
+    assert groups.tolist() == list("AABC")
+    assert notes == []
+    assert not contradicting(manifest, pairs).any()
+    split = manifest.assign(split=["train", "test", "test", "val"])
+    assert equal_to_later_splits(split, pairs) == {}
+
+
+@pytest.mark.parametrize("wanted", ["keep", "leave_out", "stop"])
+def test_contradicting_labels_stop_or_are_left_out_on_demand(wanted):
+    manifest = four_images().assign(label=list("aaba"))
+    pairs = pairs_of((11, 12, "near", 0.9))
+    _, (note,) = join_groups(manifest, pairs, wanted)
+    assert "different labels (a, b)" in note.what
+    assert note.fatal == (wanted == "stop")
+    assert ("left out" in note.what) == (wanted == "leave_out")
+    assert contradicting(manifest, pairs).tolist() == [False, True, True, False]

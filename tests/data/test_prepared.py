@@ -3,8 +3,9 @@ import pytest
 from PIL import Image as Pillow
 
 from vitrial.data.prepared import prepare_data
+from vitrial.data.split import SPLITS
 from vitrial.errors import DataError
-from vitrial.protocol import FolderData, Image, PhantomData, Split
+from vitrial.protocol import FolderData, Image, MedMnistData, PhantomData, Split
 
 PHANTOMS = PhantomData(source="phantom", patients=40, size=40)
 
@@ -66,14 +67,16 @@ def test_a_single_channel_of_16_bits(pixel_caches):
 
 
 def test_held_out_files_are_left_out_and_said(data, pixel_caches):
-    held_out = frozenset(data.rows_of("test")["sha256"])
+    held_out = data.held_out()
     source = prepare_data(PHANTOMS, Split(seed=1), Image(resize=32), pixel_caches, held_out)
-    assert not held_out & set(source.manifest["sha256"])
-    assert len(source.manifest) == len(data.manifest) - len(held_out)
-    assert f"has {len(held_out)} images of the trial's" in source.problems[-1].what
+    assert not set(held_out[1]) & set(source.manifest["row"])
+    assert len(source.manifest) == len(data.manifest) - len(held_out[1])
+    assert f"has {len(held_out[1])} images of the trial's" in source.problems[-1].what
+    assert data.manifest.set_index("row")["image"][held_out[1][0]] in source.problems[-1].what
 
 
-def test_copies_of_an_image_in_two_given_splits_are_a_leak(tmp_path, pixel_caches):
+def given_splits(tmp_path):
+    """A folder of noise with given splits, and an image of train again in test."""
     rng = np.random.default_rng(0)
     for split in ("train", "val", "test"):
         for name in ("a", "b"):
@@ -83,9 +86,53 @@ def test_copies_of_an_image_in_two_given_splits_are_a_leak(tmp_path, pixel_cache
                 Pillow.fromarray(pixels).save(tmp_path / split / name / f"{i}.png")
     copy = (tmp_path / "train" / "a" / "0.png").read_bytes()
     (tmp_path / "test" / "a" / "copy.png").write_bytes(copy)
-    folder = FolderData(source="folder", root=tmp_path)
+    return FolderData(source="folder", root=tmp_path)
+
+
+def test_an_image_of_a_given_test_split_is_left_out_of_training(tmp_path, pixel_caches):
+    data = prepare_data(given_splits(tmp_path), Split(), Image(resize=16), pixel_caches)
+    images = set(data.manifest["image"])
+    assert "test/a/copy.png" in images
+    assert "train/a/0.png" not in images
+    assert len(images) == 18
+    (note,) = [problem for problem in data.problems if problem.where == "train/a/0.png"]
+    assert note.what == "is the same picture as test/a/copy.png of test: left out of train"
+    assert not note.fatal
+
+
+@pytest.mark.slow
+def test_look_alike_chest_x_rays_with_given_splits_can_be_used(
+    pneumoniamnist, tmp_path, pixel_caches
+):
+    """Real X-rays of 28 pixels, healthy and ill: none is taken for a copy of another patient's."""
+    with np.load(pneumoniamnist) as arrays:
+        fewer = {name: array[::3] for name, array in arrays.items()}
+    np.savez(tmp_path / "pneumoniamnist.npz", **fewer)
+    section = MedMnistData(source="medmnist", name="pneumoniamnist", root=tmp_path)
+    data = prepare_data(section, Split(), Image(resize=64, channels=1), pixel_caches)
+    assert not any(problem.fatal for problem in data.problems)
+    assert not any("different labels" in problem.what for problem in data.problems)
+    left_out = [problem for problem in data.problems if "left out of" in problem.what]
+    assert len(data.manifest) == sum(map(len, fewer.values())) // 2 - len(left_out)
+    pixels = [data.cache.read(data.rows_of(split)["row"].to_numpy()) for split in SPLITS]
+    train, val, test = ({image.tobytes() for image in part} for part in pixels)
+    assert not (train & test) | (train & val) | (val & test)
+
+
+def test_contradicting_copies_are_kept_left_out_or_stop_everything(tmp_path, pixel_caches):
+    folder = given_splits(tmp_path)
+    (tmp_path / "test" / "a" / "copy.png").rename(tmp_path / "train" / "b" / "copy.png")
+    images = {}
+    for choice in ("keep", "leave_out"):
+        section = folder.model_copy(update={"on_contradiction": choice})
+        data = prepare_data(section, Split(), Image(resize=16), pixel_caches)
+        images[choice] = set(data.manifest["image"])
+        assert any("different labels (a, b)" in problem.what for problem in data.problems)
+    both = {"train/a/0.png", "train/b/copy.png"}
+    assert images["keep"] - images["leave_out"] == both
+    # Whatever is done with images that cannot be used.
+    update = {"on_contradiction": "stop", "on_problem": "leave_out"}
     with pytest.raises(DataError) as error:
-        prepare_data(folder, Split(), Image(resize=16), pixel_caches)
-    leaks = [problem for problem in error.value.problems if problem.fatal]
-    assert [leak.where for leak in leaks] == ["group test/a/copy.png"]
-    assert "has images in test and train" in leaks[0].what
+        prepare_data(folder.model_copy(update=update), Split(), Image(resize=16), pixel_caches)
+    (problem,) = [problem for problem in error.value.problems if problem.fatal]
+    assert "different labels (a, b)" in problem.what

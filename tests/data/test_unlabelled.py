@@ -1,3 +1,4 @@
+import io
 import shutil
 
 import numpy as np
@@ -6,6 +7,7 @@ from PIL import Image as Picture
 
 from vitrial.data.batches import UnlabelledImages
 from vitrial.data.prepared import prepare_data
+from vitrial.data.sources import load_dataset
 from vitrial.data.unlabelled import prepare_unlabelled
 from vitrial.errors import DataError, VitrialError
 from vitrial.protocol import FolderData, Image, PhantomData, Protocol, Split
@@ -112,6 +114,64 @@ def test_further_images_join_but_copies_of_held_out_ones_do_not(folder, tmp_path
         for p, d in ((protocol_of(folder), {"data": plain}), (protocol, datasets))
     ]
     assert keys[0]["selfsupervise"] != keys[1]["selfsupervise"]
+
+
+def saved_again(picture, path, kind):
+    if kind == "png":
+        picture.save(path.with_suffix(".png"), compress_level=1)
+    else:
+        picture.save(path.with_suffix(".jpg"), quality=75)
+
+
+@pytest.fixture(scope="module")
+def phantom_folder(tmp_path_factory):
+    """80 pictures in 2 classes, no two alike."""
+    root = tmp_path_factory.mktemp("pictures")
+    dataset = load_dataset(PhantomData(source="phantom", patients=80, size=64))
+    for i, name in enumerate(dataset.manifest["image"][:160:2]):
+        place = root / "ab"[i % 2] / f"{i}.png"
+        place.parent.mkdir(exist_ok=True)
+        Picture.open(io.BytesIO(dataset.reader.read(name))).save(place)
+    return root
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_held_out_images_that_were_saved_again_reach_neither_source_nor_self_supervision(
+    phantom_folder, tmp_path, pixel_caches, kind
+):
+    plain = prepare_datasets(protocol_of(phantom_folder), pixel_caches)["data"]
+    held_out = plain.manifest.loc[plain.manifest["split"] != "train", ["image", "label"]]
+    assert len(held_out) >= 35
+    rng = np.random.default_rng(0)
+    for i, (image, label) in enumerate(held_out.to_numpy()):
+        with Picture.open(phantom_folder / image) as picture:
+            for place in (tmp_path / "more", tmp_path / "source" / label):
+                place.mkdir(parents=True, exist_ok=True)
+                saved_again(picture, place / f"copy-{i}", kind)
+    for i in range(12):
+        coarse = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        other = Picture.fromarray(coarse).resize((64, 64), Picture.Resampling.BICUBIC)
+        for place in (tmp_path / "more", tmp_path / "source" / "ab"[i % 2]):
+            other.save(place / f"other-{i}.png")
+    protocol = protocol_of(
+        phantom_folder,
+        unlabelled=tmp_path / "more",
+        sources={"other": {"source": "folder", "root": tmp_path / "source"}},
+        arms=[{"backbone": "resnet10t", "initialisation": "transfer:other+dino"}],
+    )
+    datasets = prepare_datasets(protocol, pixel_caches)
+    ((cache, rows),) = datasets["data"].further
+    handed_over = [*cache.index["image"][rows], *datasets["other"].manifest["image"]]
+    assert [name for name in handed_over if "copy" in name] == []
+    assert len(handed_over) == 24
+    for problems in (datasets["data"].problems, datasets["other"].problems):
+        (note,) = [p for p in problems if "of the trial's validation or test split" in p.what]
+        assert note.what.startswith(f"has {len(held_out)} images")
+        assert "copy-" in note.what
+    # What was left out is part of what names the runs.
+    everything_of = np.arange(len(cache.index))
+    with_copies = UnlabelledImages([(cache, everything_of)])
+    assert UnlabelledImages([(cache, rows)]).fingerprint() != with_copies.fingerprint()
 
 
 def test_images_of_several_caches_come_in_any_order(folder, tmp_path, pixel_caches):

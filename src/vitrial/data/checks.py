@@ -17,7 +17,12 @@ from rich.text import Text
 from vitrial.atomic import replacing
 from vitrial.data.cache import PixelCache, prepare
 from vitrial.data.duplicates import find_duplicates
-from vitrial.data.leakage import join_groups, straddling_groups
+from vitrial.data.leakage import (
+    contradicting,
+    equal_to_later_splits,
+    join_groups,
+    straddling_groups,
+)
 from vitrial.data.manifest import FEWEST_GROUPS, Dataset
 from vitrial.data.mask_checks import without_faulty_masks
 from vitrial.errors import DataError, Problem
@@ -32,6 +37,7 @@ def usable(
     image: Image,
     cache_root: Path | None = None,
     on_problem: Literal["stop", "leave_out"] = "stop",
+    on_contradiction: Literal["stop", "leave_out", "keep"] = "keep",
 ) -> tuple[Dataset, PixelCache, list[Problem]]:
     """Decode a data set and keep what can be used of it.
 
@@ -40,16 +46,18 @@ def usable(
         image: How images are prepared.
         cache_root: Where pixel caches lie.
         on_problem: Whether something that cannot be used stops everything or is left out.
+        on_contradiction: Whether copies of a picture with different labels stop everything, are
+            left out or are kept.
 
     Returns:
         The data set without images and masks that cannot be used, groups that straddle given
-        splits and classes with fewer than 3 groups; groups that share a picture, or nearly, are
-        joined. Its manifest has two more columns: `row` (in the cache) and `sha256` (of the file).
-        Then the cache, and every problem and note.
+        splits, pictures that a later given split has too, and classes with fewer than 3 groups;
+        groups that share a picture, or nearly, are joined. Its manifest has two more columns: `row`
+        (in the cache) and `sha256` (of the file). Then the cache, and every problem and note.
 
     Raises:
-        DataError: Something cannot be used and `on_problem` is `stop`, or less than 2 classes
-            would be left.
+        DataError: Something cannot be used and `on_problem` is `stop`, labels contradict each other
+            and `on_contradiction` is, or less than 2 classes would be left.
     """
     cache, found = prepare(dataset, image, cache_root)
     dataset, of_masks = without_faulty_masks(dataset, cache)
@@ -58,14 +66,20 @@ def usable(
         cache.index[["image", "sha256"]].assign(row=np.arange(len(cache.index))), on="image"
     )
     pairs = find_duplicates(cache)
-    manifest["group"], copies = join_groups(manifest, pairs)
-    leaks = straddling_groups(manifest, pairs)
-    problems += [*copies, *leaks.values()]
+    joined, copies = join_groups(manifest, pairs, on_contradiction)
+    manifest = manifest.assign(joined=joined)
+    if on_contradiction == "leave_out":
+        manifest = manifest[~contradicting(manifest, pairs)]
+    repeated = equal_to_later_splits(manifest, pairs)
+    manifest = manifest[~manifest["image"].isin(repeated)]
+    leaks = straddling_groups(manifest)
+    problems += [*copies, *repeated.values(), *leaks.values()]
     manifest = manifest[~manifest["group"].isin(leaks)]
+    manifest = manifest.assign(group=manifest["joined"]).drop(columns="joined")
     thin = _thin_classes(manifest, dataset.classes)
     problems += thin.values()
     fatal = sum(problem.fatal for problem in problems)
-    if fatal and on_problem == "stop":
+    if any(note.fatal for note in copies) or (fatal and on_problem == "stop"):
         raise DataError(
             f"The data set {dataset.name} has {fatal} problem{'s' * (fatal > 1)}: mend what is "
             "listed, or leave it out with `on_problem: leave_out` under `data`.",

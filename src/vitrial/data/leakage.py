@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from vitrial.data.split import SPLITS
 from vitrial.errors import Problem
 
 NAMED = 10
@@ -14,7 +17,9 @@ NAMED = 10
 
 
 def join_groups(
-    manifest: pd.DataFrame, pairs: pd.DataFrame | None = None
+    manifest: pd.DataFrame,
+    pairs: pd.DataFrame | None = None,
+    on_contradiction: Literal["stop", "leave_out", "keep"] = "keep",
 ) -> tuple[pd.Series, list[Problem]]:
     """Join groups that share a picture, so that no split can part its copies.
 
@@ -22,13 +27,14 @@ def join_groups(
 
     Args:
         manifest: Columns `image`, `label`, `group`, `sha256` (of the file) and, with `pairs`,
-            `row` (in the cache).
+            `row` (in the cache); `split` where it is given.
         pairs: Of rows that show the same picture, as `find_duplicates` finds them.
+        on_contradiction: What becomes of copies whose labels contradict each other.
 
     Returns:
         The groups, each joined one under the name of its first member; and a note for each set of
-        copies, saying so where their labels contradict each other. Pictures of one group that are
-        nearly the same are only told if their labels contradict.
+        copies, saying so where their labels contradict each other or given splits part them.
+        Pictures of one group that are nearly the same are only told if their labels contradict.
     """
     if manifest.empty:
         return manifest["group"], []
@@ -38,48 +44,82 @@ def join_groups(
     component = _components(group, len(names) + copies, len(names) + copies.max() + 1)
     first = pd.Series(names).groupby(component[: len(names)]).transform("first")
     joined = pd.Series(first.to_numpy()[group], index=manifest.index)
-    return joined, _notes(manifest, copies, pairs)
+    return joined, _notes(manifest, pairs, on_contradiction)
 
 
 def sets_of_copies(manifest: pd.DataFrame, pairs: pd.DataFrame | None = None) -> np.ndarray:
     """The number, int (n,), of the set of copies that each image belongs to, mostly alone."""
-    content, _ = pd.factorize(manifest["sha256"])
+    content = _files(manifest, pairs)
     if pairs is None or pairs.empty or manifest.empty:
         return content
     content_of = pd.Series(content, index=manifest["row"])
     ends = np.stack([content_of.reindex(pairs[end]).to_numpy() for end in ("first", "second")])
     first, second = ends[:, ~np.isnan(ends).any(axis=0)].astype(np.int64)
-    return _components(first, second, content.max() + 1)[content]
+    copies: np.ndarray = _components(first, second, content.max() + 1)[content]
+    return copies
 
 
-def straddling_groups(
-    manifest: pd.DataFrame, pairs: pd.DataFrame | None = None
-) -> dict[str, Problem]:
-    """The groups with images in several of the given splits, each with its problem.
+def contradicting(manifest: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series:
+    """Whether each image has a copy with another label; arguments as for `join_groups`."""
+    copies = sets_of_copies(manifest, pairs)
+    labels: pd.Series = manifest.groupby(copies)["label"].transform("nunique")
+    return labels > 1
+
+
+def equal_to_later_splits(manifest: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, Problem]:
+    """The images whose very pixels are in a later given split too (train, val, test), with notes.
 
     Args:
-        manifest: As for `join_groups`, the groups joined.
+        manifest: As for `join_groups`.
         pairs: Likewise.
     """
+    if "split" not in manifest or manifest.empty:
+        return {}
+    table = manifest.assign(
+        order=manifest["split"].map(SPLITS.index), same=sets_of_copies(manifest, _equal(pairs))
+    )
+    last = table.sort_values("order", kind="stable").groupby("same").last()
+    table = table.join(last[["order", "image", "split"]].add_prefix("last_"), on="same")
+    columns = ["image", "split", "last_image", "last_split"]
+    repeated = table.loc[table["order"] < table["last_order"], columns].to_numpy().tolist()
+    return {
+        image: Problem(
+            image,
+            f"is the same picture as {last} of {later}: left out of {split}",
+            "nothing",
+            False,
+        )
+        for image, split, last, later in repeated
+    }
+
+
+def straddling_groups(manifest: pd.DataFrame) -> dict[str, Problem]:
+    """The groups, as the data name them, with images in several given splits, with the problem."""
     if "split" not in manifest:
         return {}
-    straddles = manifest.groupby("group")["split"].transform("nunique") > 1
-    rows = manifest.assign(copies=sets_of_copies(manifest, pairs))[straddles]
+    rows = manifest[manifest.groupby("group")["split"].transform("nunique") > 1]
     return {str(group): _straddling(str(group), images) for group, images in rows.groupby("group")}
 
 
 def _straddling(group: str, images: pd.DataFrame) -> Problem:
-    parted = images[images.groupby("copies")["split"].transform("nunique") > 1]
     splits = " and ".join(sorted(images["split"].unique()))
-    if parted.empty:
-        what = f"has images in {splits}, such as "
-        named = images.drop_duplicates("split")["image"]
-    else:
-        what = f"has images in {splits}, among them copies of one picture: "
-        one = parted[parted["copies"] == parted["copies"].iloc[0]]
-        named = one.drop_duplicates("split")["image"]
-    mend = "give all images of a group, and copies of an image, the same split"
-    return Problem(f"group {group}", what + ", ".join(named), mend)
+    named = ", ".join(images.drop_duplicates("split")["image"])
+    mend = "give all images of a group the same split"
+    return Problem(f"group {group}", f"has images in {splits}, such as {named}", mend)
+
+
+def _files(manifest: pd.DataFrame, pairs: pd.DataFrame | None) -> np.ndarray:
+    """A number, int (n,), for each file's content; a blank picture is the copy of none."""
+    content, _ = pd.factorize(manifest["sha256"])
+    if pairs is not None:
+        blank = manifest["row"].isin(pairs.loc[pairs["kind"] == "blank", "first"]).to_numpy()
+        content[blank] = len(content) + np.arange(blank.sum())
+    numbers: np.ndarray = pd.factorize(content)[0]
+    return numbers
+
+
+def _equal(pairs: pd.DataFrame | None) -> pd.DataFrame | None:
+    return None if pairs is None else pairs[pairs["kind"] != "near"]
 
 
 def _components(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
@@ -89,19 +129,23 @@ def _components(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
     return component
 
 
-def _notes(manifest: pd.DataFrame, copies: np.ndarray, pairs: pd.DataFrame | None) -> list[Problem]:
-    equal = None if pairs is None else pairs[pairs["kind"] == "pixels"]
+def _notes(
+    manifest: pd.DataFrame, pairs: pd.DataFrame | None, on_contradiction: str
+) -> list[Problem]:
     table = manifest.assign(
-        image_itself=manifest["image"], equal=sets_of_copies(manifest, equal), copies=copies
+        image_itself=manifest["image"],
+        file=_files(manifest, pairs),
+        equal=sets_of_copies(manifest, _equal(pairs)),
+        copies=sets_of_copies(manifest, pairs),
     )
     # From the strictest likeness to the loosest; a set is told where it holds more than before.
     levels = (
-        ("image_itself", "sha256", "are the same file", "remove the copies"),
-        ("sha256", "equal", "are the same picture", "remove the copies"),
+        ("image_itself", "file", "are the same file", "remove the copies"),
+        ("file", "equal", "are the same picture", "remove the copies"),
         ("equal", "copies", "are nearly the same picture", "look at them, and remove any copies"),
     )
     return [
-        _note(same, what, mend)
+        _note(same, what, mend, on_contradiction)
         for finer, level, what, mend in levels
         for _, same in table[table.duplicated(level, keep=False)].groupby(level, sort=False)
         if same[finer].nunique() > 1
@@ -110,12 +154,18 @@ def _notes(manifest: pd.DataFrame, copies: np.ndarray, pairs: pd.DataFrame | Non
     ]
 
 
-def _note(same: pd.DataFrame, what: str, mend: str) -> Problem:
+def _note(same: pd.DataFrame, what: str, mend: str, on_contradiction: str) -> Problem:
     labels = sorted(same["label"].unique())
-    if len(labels) > 1:
-        what, mend = f"{what} with different labels ({', '.join(labels)})", "keep the right one"
+    contradict = len(labels) > 1
+    if "split" in same and same["split"].nunique() > 1:
+        what += f" in {' and '.join(sorted(same['split'].unique()))}"
+    if contradict:
+        what += f" with different labels ({', '.join(labels)})"
+        mend = "keep the right one, or leave all out with `on_contradiction: leave_out`"
+        if on_contradiction == "leave_out":
+            what, mend = f"{what}: left out", "keep the right one"
     else:
         what += ": they count as one group"
     more = f" and {len(same) - NAMED} more" if len(same) > NAMED else ""
     images = ", ".join(same["image"].head(NAMED)) + more
-    return Problem(images, what, mend, fatal=False)
+    return Problem(images, what, mend, fatal=contradict and on_contradiction == "stop")

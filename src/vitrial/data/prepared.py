@@ -11,6 +11,7 @@ import pandas as pd
 from vitrial.data.batches import CachedImages, Part, UnlabelledImages
 from vitrial.data.cache import PixelCache
 from vitrial.data.checks import usable
+from vitrial.data.held_out import without_held_out
 from vitrial.data.order import require_order
 from vitrial.data.sources import draw_groups, load_dataset
 from vitrial.data.split import require_stratify, split_hash, split_manifest
@@ -76,6 +77,11 @@ class Prepared:
         training = self.manifest.loc[self.manifest["split"] == "train", "row"]
         return UnlabelledImages([(self.cache, training.to_numpy(copy=True)), *self.further])
 
+    def held_out(self) -> Part:
+        """The validation and test images, which nothing may be learned from."""
+        rows = self.manifest.loc[self.manifest["split"] != "train", "row"]
+        return self.cache, rows.to_numpy(copy=True)
+
     def split_hash(self) -> str:
         """Changes with any image's split."""
         return split_hash(self.manifest["image"].tolist(), self.manifest["split"].tolist())
@@ -95,7 +101,7 @@ def prepare_data(
     split: Split,
     image: Image,
     cache_root: Path | None,
-    held_out: frozenset[str] = frozenset(),
+    held_out: Part | None = None,
     graded_by: str | None = None,
 ) -> Prepared:
     """Load a data set, decode it into the pixel cache and divide it.
@@ -105,7 +111,7 @@ def prepare_data(
         split: How it is divided.
         image: How images are prepared.
         cache_root: Where pixel caches lie.
-        held_out: SHA-256 of files that must not be used, such as another data set's test images.
+        held_out: Images that must not be used, nor copies of them: the trial's `held_out`.
         graded_by: The endpoint, if it grades by the order of the classes.
 
     Raises:
@@ -116,11 +122,13 @@ def prepare_data(
     if graded_by is not None:
         require_order(listed, data, graded_by)
     require_stratify(listed.manifest, split)  # before hours of decoding
-    dataset, cache, problems = usable(listed, image, cache_root, data.on_problem)
-    manifest = dataset.manifest[~dataset.manifest["sha256"].isin(held_out)]
-    if shared := len(dataset.manifest) - len(manifest):
-        what = f"has {shared} images of the trial's validation or test split: left out"
-        problems = [*problems, Problem(dataset.name, what, "nothing", fatal=False)]
+    dataset, cache, problems = usable(
+        listed, image, cache_root, data.on_problem, data.on_contradiction
+    )
+    manifest = dataset.manifest
+    part = (cache, manifest["row"].to_numpy(copy=True))
+    (_, rows), notes = without_held_out(part, held_out, dataset.name)
+    manifest, problems = manifest[manifest["row"].isin(rows)], problems + notes
     manifest = manifest.assign(split=split_manifest(manifest, split))
     manifest["target"] = manifest["label"].map(dataset.classes.index).astype(np.int64)
     training = manifest[manifest["split"] == "train"]

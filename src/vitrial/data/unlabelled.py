@@ -11,6 +11,7 @@ import pandas as pd
 from vitrial.data.batches import Part
 from vitrial.data.cache import prepare
 from vitrial.data.files import Files
+from vitrial.data.held_out import without_held_out
 from vitrial.data.hidden_names import hide_names
 from vitrial.data.manifest import Dataset
 from vitrial.data.sources.folder import list_images
@@ -24,7 +25,7 @@ def prepare_unlabelled(
     cache_root: Path | None = None,
     *,
     on_problem: Literal["stop", "leave_out"] = "stop",
-    held_out: frozenset[str] = frozenset(),
+    held_out: Part | None = None,
     key: str = "unlabelled",
 ) -> tuple[Part, list[Problem]]:
     """Decode every image below a folder or .zip, whatever the folders in it are called.
@@ -36,7 +37,7 @@ def prepare_unlabelled(
         image: How images are prepared.
         cache_root: Where pixel caches lie.
         on_problem: Whether an image that cannot be used stops everything or is left out.
-        held_out: SHA-256 of files that must not be used: the trial's validation and test images.
+        held_out: The trial's validation and test images: neither they nor copies are used.
         key: What the user calls `root`, for errors.
 
     Returns:
@@ -58,10 +59,8 @@ def prepare_unlabelled(
             "out of the folder.",
             problems,
         )
-    rows = np.flatnonzero(~cache.index["sha256"].isin(held_out))
-    if shared := len(cache.index) - len(rows):
-        what = f"has {shared} images of the trial's validation or test split: left out"
-        problems.append(Problem(str(root), what, "nothing", fatal=False))
-    if len(rows) < 2:
+    part, notes = without_held_out((cache, np.arange(len(cache.index))), held_out, str(root))
+    problems += notes
+    if len(part[1]) < 2:
         raise DataError(f"Fewer than 2 images in {root} can be used: name another.", problems)
-    return (cache, rows), problems
+    return part, problems

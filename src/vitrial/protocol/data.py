@@ -19,12 +19,15 @@ class DataSection(Section):
             every class that the source has, in its own order, if left out.
         relabel: New names of labels, such as `{Nevus: nevus}`: labels of one name are one class.
         on_problem: What to do with images that cannot be used: `stop`, or `leave_out` and report.
+        on_contradiction: What to do with copies of a picture that have different labels: `keep`
+            them, as one group, with a note; `leave_out` all of them; or `stop`.
     """
 
     limit: int | None = Field(None, ge=10)
     classes: list[str] | None = Field(None, min_length=2)
     relabel: dict[str, str] | None = None
     on_problem: Literal["stop", "leave_out"] = "stop"
+    on_contradiction: Literal["stop", "leave_out", "keep"] = "keep"
 
     @field_validator("classes")
     @classmethod

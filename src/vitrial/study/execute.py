@@ -85,8 +85,8 @@ def run(
 def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str, Prepared]:
     """The data set `data` and the sources that arms transfer from, ready for training.
 
-    Images of the data set's validation and test splits are left out of the sources and of the
-    unlabelled images.
+    Images of the data set's validation and test splits, and copies of them, are left out of the
+    sources and of the unlabelled images.
 
     Raises:
         DataError: Something in any of them is wrong, with everything that is.
@@ -95,7 +95,7 @@ def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str,
     errors: list[DataError] = []
     # A source has columns of its own.
     of_source = protocol.split.model_copy(update={"stratify": []})
-    held_out: frozenset[str] = frozenset()
+    held_out: Part | None = None
     for name, section in {"data": protocol.data, **sources_used(protocol)}.items():
         split = protocol.split if name == "data" else of_source
         graded_by = protocol.endpoint if name == "data" and protocol.endpoint in GRADED else None
@@ -106,7 +106,7 @@ def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str,
             continue
         prepared[name] = data
         if name == "data":
-            held_out = frozenset(data.manifest.loc[data.manifest["split"] != "train", "sha256"])
+            held_out = data.held_out()
     try:
         further = _further(protocol, cache, held_out)
     except DataError as error:
@@ -131,7 +131,7 @@ def fingerprints(datasets: dict[str, Prepared]) -> dict[str, str]:
 
 
 def _further(
-    protocol: Protocol, cache: Path | None, held_out: frozenset[str]
+    protocol: Protocol, cache: Path | None, held_out: Part | None
 ) -> list[tuple[Part, list[Problem]]]:
     """The protocol's images without labels, and what is wrong with them."""
     if protocol.unlabelled is None:
