@@ -38,7 +38,7 @@ class Jackknife:
     @property
     def groups(self) -> int:
         """Number of groups, K."""
-        return self.deleted.shape[1]
+        return int(self.deleted.shape[1])
 
     @property
     def covariance(self) -> np.ndarray:

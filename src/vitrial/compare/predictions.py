@@ -305,7 +305,7 @@ def _logits(table: pd.DataFrame) -> np.ndarray:
         values = np.concatenate([1 - values, values], axis=1)
     elif columns[0].startswith("logit"):
         return values
-    return np.log(np.clip(values, TINY, None))
+    return np.asarray(np.log(np.clip(values, TINY, None)))
 
 
 def _named(images: Sequence[object]) -> str:
