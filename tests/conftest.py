@@ -9,6 +9,12 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
+def shared():
+    """The folder of real data, outside the repository."""
+    return SHARED
+
+
+@pytest.fixture(scope="session")
 def ham10000():
     """The real HAM10000 download, outside the repository."""
     root = SHARED / "ham10000"

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vitrial.compare.predictions import Comparison, compare_predictions
     from vitrial.errors import DataError, VitrialError
     from vitrial.explanation.methods import explain
     from vitrial.protocol import Protocol
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from vitrial.study.trained import load_model
 
 _HOMES = {
+    "Comparison": "vitrial.compare.predictions",
     "DataError": "vitrial.errors",
     "Protocol": "vitrial.protocol",
     "Study": "vitrial.study.study",
     "VitrialError": "vitrial.errors",
+    "compare_predictions": "vitrial.compare.predictions",
     "explain": "vitrial.explanation.methods",
     "explain_study": "vitrial.study.explain",
     "load_model": "vitrial.study.trained",
@@ -40,10 +43,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "Comparison",
     "DataError",
     "Protocol",
     "Study",
     "VitrialError",
+    "compare_predictions",
     "explain",
     "explain_study",
     "load_model",

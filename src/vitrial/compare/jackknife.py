@@ -1,0 +1,255 @@
+"""How an endpoint varies with the test set: every run scored again without each group of images.
+
+Groups (patients or lesions) are deleted one at a time, exactly and without recomputing: an
+endpoint that depends on the confusion matrix by subtracting the group's matrix, the area under the
+ROC curve by subtracting the group's placement values (DeLong et al., Biometrics 1988; for groups
+Obuchowski, Biometrics 1997), a mean over images by subtracting the group's sum. All runs are
+deleted from alike, so one matrix holds the covariances of every pair of runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import log_softmax, softmax
+from scipy.stats import rankdata
+
+from vitrial.evaluate.metrics import ENDPOINTS
+
+CHUNK = 2_000_000
+"""Entries of confusion matrices that are held at once, about 16 MB."""
+
+
+@dataclass(frozen=True)
+class Jackknife:
+    """Scores of runs on one test set, whole and without each of its groups.
+
+    Attributes:
+        scores: (runs,) the endpoint of each run.
+        deleted: (runs, groups) the endpoint without the group; NaN where it has no value then.
+    """
+
+    scores: np.ndarray
+    deleted: np.ndarray
+
+    @property
+    def groups(self) -> int:
+        """Number of groups, K."""
+        return int(self.deleted.shape[1])
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """(runs, runs): (K - 1) / K times the sum over groups of products of deviations.
+
+        Efron and Stein, Annals of Statistics 1981, eq. 2.4; the deviations are from the mean of
+        the deleted scores.
+        """
+        deviation = self.deleted - self.deleted.mean(axis=1, keepdims=True)
+        factor = (self.groups - 1) / self.groups
+        return np.asarray(factor * deviation @ deviation.T)
+
+
+def jackknife(
+    endpoint: str, targets: np.ndarray, logits: Sequence[np.ndarray], groups: np.ndarray
+) -> Jackknife:
+    """Score runs with and without each group.
+
+    Args:
+        endpoint: One of `vitrial.evaluate.metrics.ENDPOINTS`, or `log_loss` or `brier`.
+        targets: (n,) class indices.
+        logits: For each run (n, classes), on the same images in the same order.
+        groups: (n,) the group of each image.
+
+    Returns:
+        Scores and deleted scores. Without a group, a class may have no image left: the endpoints
+        that average over classes then have no value.
+    """
+    targets = np.asarray(targets)
+    _, member = np.unique(np.asarray(groups).astype(str), return_inverse=True)
+    if endpoint in OF_CONFUSION:
+        classes = logits[0].shape[1]
+        one = _confusion_deleter(OF_CONFUSION[endpoint], targets, member, classes)
+    elif endpoint == "roc_auc":
+        one = _auc_deleter(targets, member)
+    elif endpoint in OF_IMAGES:
+        one = _mean_deleter(OF_IMAGES[endpoint], targets, member)
+    else:
+        one = _recomputing(ENDPOINTS[endpoint], targets, member)
+    rows = [one(np.asarray(run, dtype=np.float64)) for run in logits]
+    return Jackknife(np.array([row[0] for row in rows]), np.array([row[1] for row in rows]))
+
+
+# A run's logits to its score and its scores without each group.
+Deleter = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+
+def _confusion_deleter(
+    score: Callable[[np.ndarray], np.ndarray],
+    targets: np.ndarray,
+    member: np.ndarray,
+    classes: int,
+) -> Deleter:
+    cells, k = classes * classes, member.max() + 1
+    chunks = np.array_split(np.arange(k), -(-k * cells // CHUNK))
+    order = np.argsort(member, kind="stable")
+    first = np.searchsorted(member[order], np.arange(k + 1))
+    sole = _sole_owners(targets, member)
+
+    def delete(logits: np.ndarray) -> tuple[float, np.ndarray]:
+        cell = targets * classes + logits.argmax(axis=1)
+        whole = np.bincount(cell, minlength=cells)
+        without = np.empty(k)
+        for chunk in chunks:
+            rows = order[first[chunk[0]] : first[chunk[-1] + 1]]
+            place = (member[rows] - chunk[0]) * cells + cell[rows]
+            own = np.bincount(place, minlength=len(chunk) * cells).reshape(-1, cells)
+            without[chunk] = score((whole - own).reshape(-1, classes, classes))
+        if score in AVERAGES_CLASSES:
+            without[sole] = np.nan
+        return float(score(whole.reshape(1, classes, classes))[0]), without
+
+    return delete
+
+
+def _sole_owners(targets: np.ndarray, member: np.ndarray) -> list[int]:
+    """Groups that hold all images of a class."""
+    owners = [np.unique(member[targets == c]) for c in np.unique(targets)]
+    return [int(groups[0]) for groups in owners if len(groups) == 1]
+
+
+def _kappa(confusion: np.ndarray) -> np.ndarray:
+    """Quadratic kappa of confusion matrices (m, classes, classes), truth in rows; 0 for 0 / 0."""
+    classes = confusion.shape[-1]
+    grade = np.arange(classes)
+    weights = (grade[:, None] - grade[None, :]) ** 2
+    n = confusion.sum(axis=(1, 2))
+    truth, answer = confusion.sum(axis=2), confusion.sum(axis=1)
+    observed = (confusion * weights).sum(axis=(1, 2))
+    expected = np.einsum("mi,ij,mj->m", truth, weights, answer) / np.maximum(n, 1)
+    constant = (answer > 0).sum(axis=1) == 1
+    safe = np.where(constant | (expected == 0), 1, expected)
+    return np.where(constant, 0.0, 1 - observed / safe)
+
+
+def _balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
+    truth = confusion.sum(axis=2)
+    right = np.diagonal(confusion, axis1=1, axis2=2)
+    recall = right / np.maximum(truth, 1)
+    return np.asarray(recall.sum(axis=1) / (truth > 0).sum(axis=1))
+
+
+def _accuracy(confusion: np.ndarray) -> np.ndarray:
+    right = np.diagonal(confusion, axis1=1, axis2=2).sum(axis=1)
+    return np.asarray(right / confusion.sum(axis=(1, 2)))
+
+
+def _f1(confusion: np.ndarray) -> np.ndarray:
+    right = np.diagonal(confusion, axis1=1, axis2=2)
+    both = confusion.sum(axis=2) + confusion.sum(axis=1)
+    return np.asarray((2 * right / np.maximum(both, 1)).mean(axis=1))
+
+
+OF_CONFUSION: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "quadratic_kappa": _kappa,
+    "balanced_accuracy": _balanced_accuracy,
+    "accuracy": _accuracy,
+    "f1": _f1,
+}
+"""Endpoints that are functions of the confusion matrix."""
+AVERAGES_CLASSES = (_balanced_accuracy, _f1)
+
+
+def _log_loss(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    return np.asarray(-log_softmax(logits, axis=1)[np.arange(len(targets)), targets])
+
+
+def _brier(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    truth = np.eye(logits.shape[1])[targets]
+    return np.asarray(((softmax(logits, axis=1) - truth) ** 2).sum(axis=1))
+
+
+OF_IMAGES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "log_loss": _log_loss,
+    "brier": _brier,
+}
+"""Endpoints that are means over images, by what is averaged: lower is better."""
+
+
+def _mean_deleter(
+    per_image: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    targets: np.ndarray,
+    member: np.ndarray,
+) -> Deleter:
+    counts = np.bincount(member)
+
+    def delete(logits: np.ndarray) -> tuple[float, np.ndarray]:
+        values = per_image(targets, logits)
+        sums = np.bincount(member, weights=values)
+        return float(values.mean()), (values.sum() - sums) / (len(values) - counts)
+
+    return delete
+
+
+def _recomputing(
+    score: Callable[[np.ndarray, np.ndarray], float], targets: np.ndarray, member: np.ndarray
+) -> Deleter:
+    def delete(logits: np.ndarray) -> tuple[float, np.ndarray]:
+        without = [
+            score(targets[member != g], logits[member != g]) for g in range(member.max() + 1)
+        ]
+        return score(targets, logits), np.array(without)
+
+    return delete
+
+
+def _auc_deleter(targets: np.ndarray, member: np.ndarray) -> Deleter:
+    present = np.unique(targets)
+
+    def delete(logits: np.ndarray) -> tuple[float, np.ndarray]:
+        if logits.shape[1] == 2:
+            return _auc(logits[:, 1] - logits[:, 0], targets == 1, member)
+        probabilities = softmax(logits, axis=1)
+        if len(present) < logits.shape[1]:  # as scikit-learn: there is no area for such a class
+            return np.nan, np.full(member.max() + 1, np.nan)
+        areas = [_auc(probabilities[:, c], targets == c, member) for c in present]
+        return float(np.mean([area for area, _ in areas])), np.mean([w for _, w in areas], axis=0)
+
+    return delete
+
+
+def _auc(score: np.ndarray, positive: np.ndarray, member: np.ndarray) -> tuple[float, np.ndarray]:
+    """The area, and the area without each group; NaN where a class is gone."""
+    k = member.max() + 1
+    m = np.bincount(member[positive], minlength=k)
+    n = np.bincount(member[~positive], minlength=k)
+    placement = _placements(score, positive)
+    won = placement[positive].sum()
+    own = np.bincount(member, weights=placement, minlength=k)
+    if len(member) > k:  # pairs of a group's own images would be subtracted twice
+        own -= _won_within(score, positive, member, k)
+    pairs = (m.sum() - m) * (n.sum() - n)
+    without = np.where(pairs > 0, (won - own) / np.maximum(pairs, 1), np.nan)
+    everyone = m.sum() * n.sum()
+    return float(won / everyone) if everyone else np.nan, without
+
+
+def _won_within(score: np.ndarray, positive: np.ndarray, member: np.ndarray, k: int) -> np.ndarray:
+    """For each group, its own pairs in which the positive image scores higher, ties by half."""
+    scores = pd.Series(score)
+    among_all = scores.groupby(member).rank()
+    among_positive = scores[positive].groupby(member[positive]).rank()
+    won = among_all[positive] - among_positive
+    return np.bincount(member[positive], weights=won, minlength=k)
+
+
+def _placements(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """For each image, how many of the other class it is on the right side of, ties by half."""
+    everyone = rankdata(score)
+    placement = np.empty(len(score))
+    for side in (positive, ~positive):
+        placement[side] = everyone[side] - rankdata(score[side])
+    placement[~positive] = positive.sum() - placement[~positive]
+    return placement

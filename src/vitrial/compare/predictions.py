@@ -1,0 +1,313 @@
+"""Two arms compared by nothing but their predictions, wherever these were made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from vitrial.compare.intervals import Effect, nested_effect
+from vitrial.compare.jackknife import OF_IMAGES, Jackknife, jackknife
+from vitrial.compare.verdict import Verdict, verdict
+from vitrial.errors import DataError, Problem
+from vitrial.evaluate.metrics import ENDPOINTS
+from vitrial.spelling import did_you_mean
+
+SHORT_NAMES = {"kappa": "quadratic_kappa", "auc": "roc_auc", "recall": "balanced_accuracy"}
+"""Other names of endpoints, as the paper's Table 1 has them."""
+SHOWN = 3
+"""Images that are named of each kind of fault."""
+TINY = 1e-300
+"""The least probability that has a logarithm."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two arms' predictions on the same images say of their difference.
+
+    Attributes:
+        endpoint: The metric.
+        margin: Smallest difference that matters.
+        scores_a: Of each run of the first arm.
+        scores_b: Of each run of the second.
+        images: Number of test images.
+        groups: Number of patients or lesions.
+        effect: First less second, with its interval and variance components.
+        verdict: In favor of the first arm where it is better; see `vitrial.compare.verdict`.
+        probability_of_improvement: How often a run of the first beats a run of the second, over
+            all pairs, ties by half (Agarwal et al., NeurIPS 2021).
+        notes: What limits the answer, each a sentence.
+    """
+
+    endpoint: str
+    margin: float
+    scores_a: np.ndarray
+    scores_b: np.ndarray
+    images: int
+    groups: int
+    effect: Effect
+    verdict: Verdict
+    probability_of_improvement: float
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def difference(self) -> float:
+        """Mean of the first arm's scores less that of the second."""
+        return self.effect.difference
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95% interval of the difference."""
+        return self.effect.low
+
+    @property
+    def high(self) -> float:
+        """Upper end of the 95% interval of the difference."""
+        return self.effect.high
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p-value of no difference."""
+        return self.effect.p_value
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom of the interval."""
+        return self.effect.df
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the difference."""
+        return self.effect.standard_error
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a negative difference is in favor of the first arm."""
+        return self.endpoint in OF_IMAGES
+
+    def sentence(self, a: str = "A", b: str = "B") -> str:
+        """The verdict in one sentence, with its interval."""
+        relation = {
+            "superior": f"{a} is superior to {b}",
+            "inferior": f"{a} is inferior to {b}",
+            "equivalent": f"{a} and {b} are equivalent",
+            "non-inferior": f"{a} is not inferior to {b}",
+            "inconclusive": f"whether {a} or {b} is better remains undecided",
+        }[self.verdict]
+        interval = (
+            "no interval"
+            if math.isnan(self.low)
+            else f"95% interval [{self.low:+.3f}, {self.high:+.3f}]"
+        )
+        models = min(len(self.scores_a), len(self.scores_b)) == 1
+        return (
+            f"Of these {'two trained models' if models else 'arms'}, {relation}: "
+            f"{self.endpoint} {self.difference:+.3f}, {interval}, margin {self.margin:g}."
+        )
+
+    def report(self, a: str = "A", b: str = "B") -> str:
+        """The verdict, what it rests on and what limits it, a line each."""
+        runs = [
+            f"{name}: {self.endpoint} {scores.mean():.3f} in {len(scores)} "
+            f"run{'s' * (len(scores) > 1)}"
+            for name, scores in ((a, self.scores_a), (b, self.scores_b))
+        ]
+        effect = self.effect
+        return "\n".join(
+            [
+                self.sentence(a, b),
+                *runs,
+                f"{self.images} test images of {self.groups} groups; standard error "
+                f"{effect.standard_error:.4f} (of which patients {effect.case_variance**0.5:.4f}), "
+                f"{effect.df:.1f} degrees of freedom, p = {effect.p_value:.3f} for no difference.",
+                f"Probability that a run of {a} beats a run of {b}: "
+                f"{self.probability_of_improvement:.2f}.",
+                *self.notes,
+            ]
+        )
+
+
+def compare_predictions(
+    a: Sequence[pd.DataFrame], b: Sequence[pd.DataFrame], *, endpoint: str, margin: float
+) -> Comparison:
+    """Compare two arms on the same test images.
+
+    Args:
+        a: Predictions of the first arm, a table for each repetition: `image`, `target` (class
+            indices from 0), perhaps `group` (patient or lesion), and `logit_0` ..., or
+            `probability_0` ..., or `score`, for two classes: the probability of class 1, or its
+            log-odds where a value is outside 0 to 1.
+        b: Of the second arm.
+        endpoint: A metric's name, or kappa, auc or recall.
+        margin: Smallest difference that matters.
+
+    Returns:
+        The difference with its interval and verdict.
+
+    Raises:
+        DataError: The tables cannot be compared, with all that is wrong.
+    """
+    endpoint = SHORT_NAMES.get(endpoint, endpoint)
+    known = [*ENDPOINTS, *OF_IMAGES]
+    if endpoint not in known:
+        hint = did_you_mean(endpoint, known)
+        raise DataError(f"{endpoint} is no endpoint{hint}: choose {', '.join(known)}.", [])
+    if not (math.isfinite(margin) and margin >= 0):
+        raise DataError(f"The margin is {margin}: give a number of at least 0.", [])
+    tables = {
+        f"{arm}, file {i}": table
+        for arm, of in (("A", a), ("B", b))
+        for i, table in enumerate(of, 1)
+    }
+    problems = _problems(tables, endpoint)
+    if not a or not b:
+        problems.append(Problem("arms", "an arm has no file", "give each at least one"))
+    if problems:
+        raise DataError("The predictions cannot be compared.", problems)
+    first = next(iter(tables.values())).sort_values("image", ignore_index=True)
+    logits = [_logits(table.sort_values("image", ignore_index=True)) for table in tables.values()]
+    groups = first["group"] if "group" in first else first["image"]
+    result = jackknife(endpoint, first["target"].to_numpy(int), logits, groups.to_numpy())
+    return compare_runs(result, len(a), endpoint, margin, len(first))
+
+
+def compare_runs(
+    runs: Jackknife, count: int, endpoint: str, margin: float, images: int
+) -> Comparison:
+    """Compare the first `count` runs of a jackknife with the others."""
+    scores_a, scores_b = runs.scores[:count], runs.scores[count:]
+    effect = nested_effect(scores_a, scores_b, runs.covariance)
+    sign = -1 if endpoint in OF_IMAGES else 1
+    ends = sorted((sign * effect.low, sign * effect.high))
+    return Comparison(
+        endpoint=endpoint,
+        margin=margin,
+        scores_a=scores_a,
+        scores_b=scores_b,
+        images=images,
+        groups=runs.groups,
+        effect=effect,
+        verdict=verdict(ends[0], ends[1], margin),
+        probability_of_improvement=_improvement(sign * scores_a, sign * scores_b),
+        notes=_notes(runs),
+    )
+
+
+def _improvement(a: np.ndarray, b: np.ndarray) -> float:
+    difference = a[:, None] - b[None, :]
+    return float((difference > 0).mean() + 0.5 * (difference == 0).mean())
+
+
+def _notes(runs: Jackknife) -> list[str]:
+    notes = []
+    if np.isnan(runs.deleted).any():
+        notes.append(
+            "A class has all its test images in one group, so that its part of the uncertainty "
+            "cannot be estimated: give the test set more patients of that class."
+        )
+    return notes
+
+
+def _problems(tables: dict[str, pd.DataFrame], endpoint: str) -> list[Problem]:
+    problems: list[Problem] = []
+    for name, table in tables.items():
+        problems += _problems_of(name, table, endpoint)
+    if problems:
+        return problems
+    (first_name, first), *others = tables.items()
+    first = first.set_index("image").sort_index()
+    for name, table in others:
+        problems += _differences(first_name, first, name, table.set_index("image").sort_index())
+    return problems
+
+
+def _problems_of(name: str, table: pd.DataFrame, endpoint: str) -> list[Problem]:
+    missing = [column for column in ("image", "target") if column not in table]
+    if missing:
+        what = f"has no column {' or '.join(missing)}"
+        return [Problem(name, what, f"name its columns so; it has {', '.join(table.columns)}")]
+    if table.empty:
+        return [Problem(name, "has no rows", "give it predictions")]
+    problems = [
+        Problem(name, f"lacks the {column} of {table[column].isna().sum()} rows", "fill it in")
+        for column in ("image", "target")
+        if table[column].isna().any()
+    ]
+    if twice := table["image"][table["image"].duplicated()].tolist():
+        problems.append(Problem(name, f"has images twice: {_named(twice)}", "keep one row of each"))
+    targets = pd.to_numeric(table["target"], errors="coerce")
+    if ((targets != targets.round()) | (targets < 0)).any():
+        what = "has targets that are no class indices"
+        problems.append(Problem(name, what, "number the classes from 0"))
+    columns = _score_columns(table)
+    if not columns:
+        mend = "give it logit_0, logit_1 ... or probability_0 ... or score"
+        return [*problems, Problem(name, "has no predictions", mend)]
+    numbers = table[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    if bad := table["image"][~np.isfinite(numbers).all(axis=1)].astype(str).tolist():
+        what = f"has predictions that are no finite numbers, of {_named(bad)}"
+        problems.append(Problem(name, what, "predict these images again"))
+    classes = max(2, len(columns))
+    if (targets >= classes).any():
+        what = f"has targets up to {int(targets.max())}, but predictions of {classes} classes"
+        problems.append(Problem(name, what, "give a column for every class"))
+    elif targets.nunique() < 2:
+        what = "has images of one class alone: nothing can be told apart"
+        problems.append(Problem(name, what, "give it images of every class"))
+    elif endpoint == "roc_auc" and targets.nunique() < classes:
+        what = f"has images of {targets.nunique()} of {classes} classes: AUC needs all"
+        problems.append(Problem(name, what, "choose another endpoint, or leave the class out"))
+    if "group" in table and table["group"].isna().any():
+        problems.append(Problem(name, "lacks the group of some images", "fill it in"))
+    return problems
+
+
+def _differences(
+    first_name: str, first: pd.DataFrame, name: str, other: pd.DataFrame
+) -> list[Problem]:
+    apart = first.index.symmetric_difference(other.index).astype(str).tolist()
+    if apart:
+        what = f"has other images than {first_name}: {_named(apart)}"
+        return [Problem(name, what, "predict the same test images in every run")]
+    problems = []
+    for column in ("target", "group"):
+        if (column in first) != (column in other):
+            what = f"has a column {column} or lacks it, unlike {first_name}"
+            problems.append(Problem(name, what, "give it in every file or in none"))
+        elif column in first and (different := first[column].ne(other[column])).any():
+            what = f"disagrees with {first_name} on the {column} of "
+            named = _named(first.index[different].astype(str).tolist())
+            problems.append(Problem(name, what + named, "find out which is right"))
+    if len(_score_columns(first)) != len(_score_columns(other)):
+        what = f"has predictions of another number of classes than {first_name}"
+        problems.append(Problem(name, what, "predict the same classes in every run"))
+    return problems
+
+
+def _score_columns(table: pd.DataFrame) -> list[str]:
+    for stem in ("logit", "probability"):
+        count = sum(column.startswith(f"{stem}_") for column in map(str, table.columns))
+        names = [f"{stem}_{c}" for c in range(count)]
+        if count >= 2 and set(names) <= set(table.columns):
+            return names
+    return ["score"] if "score" in table else []
+
+
+def _logits(table: pd.DataFrame) -> np.ndarray:
+    columns = _score_columns(table)
+    values = table[columns].to_numpy(dtype=float)
+    if columns == ["score"]:
+        if values.min() < 0 or values.max() > 1:  # log-odds
+            return np.concatenate([np.zeros_like(values), values], axis=1)
+        values = np.concatenate([1 - values, values], axis=1)
+    elif columns[0].startswith("logit"):
+        return values
+    return np.asarray(np.log(np.clip(values, TINY, None)))
+
+
+def _named(images: Sequence[object]) -> str:
+    more = f" and {len(images) - SHOWN} more" if len(images) > SHOWN else ""
+    return ", ".join(map(str, images[:SHOWN])) + more

@@ -1,0 +1,99 @@
+"""Predictions of imaginary runs on an imaginary test set, whose true difference is known.
+
+An image's evidence for its class is the run's quality plus noise. Part of the noise is shared by
+all runs, since some images are hard for everybody, and part of that by all images of a patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Images with their classes and patients.
+
+    Attributes:
+        targets: (n,) class indices.
+        groups: (n,) the patient of each image.
+        classes: Number of classes.
+    """
+
+    targets: np.ndarray
+    groups: np.ndarray
+    classes: int
+
+
+def draw_test_set(
+    images: int,
+    shares: Sequence[float],
+    images_per_group: tuple[int, int],
+    generator: np.random.Generator,
+) -> TestSet:
+    """Draw a stratified test set: class counts are the shares, patients have images of one class.
+
+    Args:
+        images: Number of images.
+        shares: Of the classes, adding up to 1; each class has at least 2 patients.
+        images_per_group: Fewest and most images of a patient, equally likely.
+        generator: Of the draws.
+    """
+    targets: list[int] = []
+    groups: list[int] = []
+    patient = 0
+    for c, share in enumerate(shares):
+        left = max(2, round(share * images))
+        first = patient
+        while left:
+            most = min(left, images_per_group[1]) if patient > first else max(1, left // 2)
+            size = min(int(generator.integers(images_per_group[0], images_per_group[1] + 1)), most)
+            targets += [c] * size
+            groups += [patient] * size
+            left -= size
+            patient += 1
+    return TestSet(np.array(targets), np.array(groups), len(shares))
+
+
+def draw_logits(
+    test: TestSet,
+    qualities: Sequence[float],
+    generator: np.random.Generator,
+    *,
+    ordered: bool = False,
+    shared: float = 0.6,
+    by_patient: float = 0.4,
+) -> list[np.ndarray]:
+    """Draw the logits of runs.
+
+    Args:
+        test: Images.
+        qualities: Of each run: how far the evidence for the right class stands above the noise,
+            in its standard deviations.
+        generator: Of the draws.
+        ordered: Whether the classes are grades, and errors mostly go to neighbors.
+        shared: Share of the noise's variance that is common to all runs, in [0, 1].
+        by_patient: Share of the common variance that is common to a patient's images, in [0, 1].
+
+    Returns:
+        For each run (n, classes).
+    """
+    n, axes = len(test.targets), 1 if ordered else test.classes
+    patients = generator.standard_normal((test.groups.max() + 1, axes))[test.groups]
+    images = generator.standard_normal((n, axes))
+    common = np.sqrt(by_patient) * patients + np.sqrt(1 - by_patient) * images
+    return [
+        _logits(test, quality, np.sqrt(shared) * common + np.sqrt(1 - shared) * own, ordered)
+        for quality in qualities
+        for own in [generator.standard_normal((n, axes))]
+    ]
+
+
+def _logits(test: TestSet, quality: float, noise: np.ndarray, ordered: bool) -> np.ndarray:
+    grade = np.arange(test.classes)
+    if ordered:
+        seen = test.targets[:, None] * quality + noise
+        return np.asarray(-((seen - grade * quality) ** 2) / 2)
+    return np.asarray(quality * (test.targets[:, None] == grade) + noise)
