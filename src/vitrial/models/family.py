@@ -14,9 +14,7 @@ TRANSFORMERS = (
 )
 """timm's modules of transformers that convolve to embed patches, encode positions or pool tokens,
 and are transformers by their authors' account."""
-HYBRIDS = (
-    *("efficientvit_mit", "iformer", "shvit", "swiftformer", "vision_transformer_hybrid"),
-)
+HYBRIDS = ("efficientvit_mit", "iformer", "shvit", "swiftformer", "vision_transformer_hybrid")
 """timm's modules of hybrids whose attention is linear or has a single head, or whose convolutions
 lie in the stem."""
 OTHERS = ("efficientvim",)
