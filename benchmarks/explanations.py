@@ -71,7 +71,7 @@ def many(backbone: str, images: int, folder: Path) -> tuple[float, float]:
     view = CentralView(SIDE, prepared.mean, prepared.std, torch.device("cpu"))
     method = BACKBONES[backbone]
     trained = TrainedModel(
-        model, view, nullcontext, prepared.classes, [method], method, (SIDE // 16, SIDE // 16)
+        model, view, nullcontext, prepared.classes, {method: (SIDE // 16, SIDE // 16)}, method
     )
     started = time.perf_counter()
     measure(trained, subject, method, faithful=False)

@@ -9,7 +9,8 @@ FAMILIES = {
     "cnn": (
         *("resnet10t", "resnet50", "seresnet18", "ecaresnet26t", "resnest14d", "skresnet18"),
         *("vgg11", "densenet121", "efficientnet_b0", "tf_efficientnet_b0", "mobilenetv3_small_100"),
-        *("convnext_atto", "regnety_002", "inception_v3", "resnetv2_18", "repvgg_a0", "focalnet_tiny_srf"),
+        *("convnext_atto", "regnety_002", "inception_v3", "resnetv2_18", "repvgg_a0"),
+        "focalnet_tiny_srf",
         "resnet50_clip",  # its pooling attends
     ),
     "transformer": (

@@ -202,7 +202,8 @@ def on_patches(tokens: Tensor, model: Any, images: Tensor) -> Tensor:
         VitrialError: The tokens are not the image's patches.
     """
     height, width = images.shape[-2:]
-    embed, h, w = getattr(model, "patch_embed", None), 0, 0
+    embed: Any = getattr(model, "patch_embed", None)
+    h = w = 0
     if hasattr(embed, "dynamic_feat_size"):
         h, w = embed.dynamic_feat_size((height, width))
     elif isinstance(getattr(embed, "patch_size", None), int):
