@@ -97,15 +97,11 @@ def main(
     rows = [row for backbone in BACKBONES for row in costs(backbone, side, batch, rounds)]
     with tempfile.TemporaryDirectory() as folder:
         for backbone, method in BACKBONES.items():
-            peaks = []
-            for images in (few, most):
-                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-                    peak, taken = process.submit(
-                        many, backbone, side, images, Path(folder)
-                    ).result()
-                peaks.append(peak)
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                asked = process.submit(many, backbone, side, (few, most), Path(folder))
+                (first, _), (peak, taken) = asked.result()
             name = f"{backbone}: {method} of"
-            ratio = peaks[1] / peaks[0]
+            ratio = peak / first
             rows += [
                 Row(f"{name} {few}", first, "MB"),
                 Row(f"{name} {most}", peak, "MB", f"{name} {few}", ratio, TOLERANCE,
