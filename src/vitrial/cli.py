@@ -301,7 +301,9 @@ def explain(
         list[str] | None,
         typer.Option(help="A method; repeat the option [default: all that fit a model]."),
     ] = None,
-    repetition: Annotated[int, typer.Option(help="Which run of each arm.", min=1)] = 1,
+    repetition: Annotated[
+        int | None, typer.Option(help="One run of each arm [default: all].", min=1)
+    ] = None,
     faithful: Annotated[
         bool, typer.Option(help="Measure deletion and insertion too, which takes longest.")
     ] = True,
@@ -328,7 +330,7 @@ def explain(
             root=root,
             cache=cache,
         )
-        print_explanations(folder, loaded.protocol.margin, out_console)
+        print_explanations(folder, out_console)
         pictures = write_figure_one(read_shown(folder / "shown.npz"), folder)
         shown = ", ".join(map(str, pictures))
         out_console.print(f"Figure 1: {shown}", soft_wrap=True, highlight=False)

@@ -11,7 +11,7 @@ from torch.nn.functional import softmax
 from vitrial.errors import VitrialError
 from vitrial.explanation.attention import recorded, rolled_out, self_attention_blocks, top_mass
 from vitrial.explanation.attribution import carried
-from vitrial.explanation.methods import METHODS, explain, fitting_methods, upsample
+from vitrial.explanation.methods import ANY_MODEL, METHODS, explain, fitting_methods, upsample
 
 
 def model_of(name, **options):
@@ -131,11 +131,11 @@ def test_attribution_as_worked_out_on_paper():
     # One head counts fully, of the other only the half that speaks for the class.
     attention = torch.tensor([[[[0.5, 0.5], [0.0, 1.0]], [[1.0, 0.0], [0.5, 0.5]]]])
     gradient = torch.tensor([[[[2.0, 0.0], [0.0, 1.0]], [[-1.0, 3.0], [4.0, -2.0]]]])
-    # positive products: [[1, 0], [0, 1]] and [[0, 0], [2, 0]]; their mean [[.5, 0], [1, .5]]
-    once = torch.tensor([[[1.5, 0.0], [1.0, 1.5]]])
+    # positive products: [[1, 0], [0, 1]] and [[0, 0], [2, 0]]; their mean A = [[.5, 0], [1, .5]]
+    once = torch.tensor([[[0.5, 0.0], [1.0, 0.5]]])
     torch.testing.assert_close(carried([attention], [gradient]), once)
-    # R + A R with A = [[.5, 0], [1, .5]]
-    twice = torch.tensor([[[2.25, 0.0], [3.0, 2.25]]])
+    # (1 + A) (1 + A) = [[2.25, 0], [3, 2.25]], less the identity
+    twice = torch.tensor([[[1.25, 0.0], [3.0, 1.25]]])
     torch.testing.assert_close(carried([attention] * 2, [gradient] * 2), twice)
 
 
@@ -182,15 +182,16 @@ def test_which_methods_fit_which_model(name, side, methods, grid):
     fixed = timm.models.get_pretrained_cfg(name).fixed_input_size
     model = model_of(name, **({"img_size": side} if fixed and "swin" not in name else {}))
     images = images_of(side)
-    assert fitting_methods(model, images[:1]) == [*methods, *list(METHODS)[4:]]
+    fitting = fitting_methods(model, images[:1])
+    assert fitting == dict.fromkeys(methods, grid) | dict.fromkeys(ANY_MODEL, (side, side))
     for method in methods:
         assert explain(model, images, method).values.shape == (2, *grid)
 
 
-def test_without_a_cls_token_it_is_said_what_stands_in():
+def test_where_the_patches_are_pooled_it_is_said_where_maps_are_read():
     model = model_of("vit_medium_patch16_gap_240", img_size=64)
     found = explain(model, images_of(64), "attention")
-    assert "no CLS token" in found.note
+    assert "mean over all patches" in found.note
     # Every patch's query gives 1, all of it to patches.
     np.testing.assert_allclose(found.values.sum(axis=(1, 2)), 1, atol=1e-5)
     assert explain(model, images_of(64), "gradcam").note == ""

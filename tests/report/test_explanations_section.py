@@ -18,16 +18,17 @@ from vitrial.report.viewer import viewer_data
 
 EVIL = "</script><script>alert('x')</script> \"q\" $a$ &amp; \u2028"
 MEASURES = ("pointing", "energy", "precision", "iou", "deletion", "insertion")
-LEVELS = {"random": 0.2, "centre": 0.5, "gradcam": 0.4, "attention": 0.9}
+LEVELS = {"random 3x3": 0.2, "centre": 0.5, "gradcam": 0.4, "attention": 0.9}
 
 
-def measures(cnn="resnet50", masked=True, faithful=True):
-    """Eight images of two arms; deletion like the others, so that the best map looks worst."""
+def measures(cnn="resnet50", masked=True, faithful=True, images=40, repetitions=1):
+    """Forty images of two arms; deletion like the others, so that the best map looks worst."""
     rows = []
-    for backbone, method in ((cnn, "gradcam"), ("deit_small_patch16_224", "attention")):
-        for name in (method, "random", "centre"):
-            for i in range(8):
-                value = LEVELS[name] + (i - 3.5) / 1000
+    arms = ((cnn, "gradcam", "cnn"), ("deit_small_patch16_224", "attention", "transformer"))
+    for backbone, method, family in arms:
+        for name in (method, "random 3x3", "centre"):
+            for i, repetition in np.ndindex(images, repetitions):
+                value = LEVELS[name] + (i * len(name) % 40 - 19.5) / 1000
                 found = {
                     measure: value if (faithful if measure[0] in "d" else masked) else np.nan
                     for measure in MEASURES
@@ -38,8 +39,10 @@ def measures(cnn="resnet50", masked=True, faithful=True):
                         "arm": f"{backbone} / random",
                         "backbone": backbone,
                         "initialisation": "random",
-                        "repetition": 1,
+                        "family": family,
+                        "repetition": repetition + 1,
                         "method": name,
+                        "noise": "random 3x3" if name == method else "",
                         "image": f"{i}.png",
                         "group": str(i),
                         "label": "nevus",
@@ -96,7 +99,7 @@ def folder(tmp_path):
 
 
 def page(folder):
-    return template("explanations.html.j2").render(explanations=section(folder, 0.05))
+    return template("explanations.html.j2").render(explanations=section(folder))
 
 
 class Text(HTMLParser):
@@ -127,13 +130,13 @@ def squeezed(html):
 
 
 def test_without_measures_there_is_no_section(tmp_path):
-    assert section(tmp_path, 0.05) is None
+    assert section(tmp_path) is None
     assert template("explanations.html.j2").render(explanations=None).strip() == ""
 
 
 def test_the_section_says_what_was_measured(folder):
     text = squeezed(page(folder))
-    assert "8 images with a mask of the lesion" in text
+    assert "40 images with a mask of the lesion" in text
     for heading in ("How right", "How faithful", "Transformer against CNN", "Sanity", "How sharp"):
         assert heading in text
     assert "explanations/figure1.png" in text
@@ -141,47 +144,74 @@ def test_the_section_says_what_was_measured(folder):
 
 
 def test_means_and_intervals(folder):
-    row = next(row for row in section(folder, 0.05)["located"] if row.method == "attention")
+    row = next(row for row in section(folder)["located"] if row.method == "attention")
     assert [cell.text for cell in row.cells] == ["0.900"] * 4
     low, high = map(float, row.cells[0].interval.strip("[]").split(", "))
     assert 0.895 < low < 0.9 < high < 0.905
 
 
+def test_maps_of_noise_say_how_coarse_they_are(folder):
+    rows = [row.method for row in section(folder)["located"] if row.baseline]
+    assert rows == ["random map, 3 x 3", "centre of the image"] * 2
+
+
+def test_it_is_said_what_intervals_count(folder):
+    assert "of these trained models alone" in squeezed(page(folder))
+    measures(repetitions=2).to_parquet(folder / "measures.parquet")
+    assert "count repetitions (2 or more of each arm)" in squeezed(page(folder))
+
+
+def test_from_few_patients_there_are_means_and_no_words(folder):
+    measures(images=5).to_parquet(folder / "measures.parquet")
+    found = section(folder)
+    cells = [cell for name in ("located", "faithful") for row in found[name] for cell in row.cells]
+    assert not any(cell.interval or cell.unbeaten for cell in cells)
+    assert {row["p"] for row in found["paired"]} == {"-"}
+    assert "5 patients or lesions are too few" in squeezed(page(folder))
+
+
+def test_what_an_older_version_measured_is_not_shown(folder):
+    measures().drop(columns=["noise", "family"]).to_parquet(folder / "measures.parquet")
+    assert "measures them anew" in squeezed(page(folder))
+    assert "<table" not in page(folder)
+
+
 def test_a_map_that_does_not_beat_the_centre_is_marked(folder):
-    rows = {row.method: row for row in section(folder, 0.05)["located"] if not row.baseline}
+    rows = {row.method: row for row in section(folder)["located"] if not row.baseline}
     assert [cell.unbeaten for cell in rows["Grad-CAM"].cells] == ["centre"] * 4
     assert [cell.unbeaten for cell in rows["attention"].cells] == [""] * 4
-    assert "does not beat centre" in page(folder)
+    assert "not shown to beat centre" in page(folder)
 
 
 def test_lower_is_better_for_deletion(folder):
-    rows = {row.method: row for row in section(folder, 0.05)["faithful"] if not row.baseline}
+    rows = {row.method: row for row in section(folder)["faithful"] if not row.baseline}
     assert [cell.unbeaten for cell in rows["Grad-CAM"].cells] == ["random", "centre"]
     assert [cell.unbeaten for cell in rows["attention"].cells] == ["random, centre", ""]
 
 
 def test_a_method_that_fails_its_sanity_check_is_marked_in_words(folder):
-    found = section(folder, 0.05)
+    found = section(folder)
     assert [row.method for row in found["located"] if row.fails_sanity] == ["attention"]
     assert [row.method for row in found["faithful"] if row.fails_sanity] == ["attention"]
     assert page(folder).count("the map hardly changes when the weights are random") == 1
 
 
 def test_transformers_are_compared_with_cnns(folder):
-    pairs = {row["measure"]: row for row in section(folder, 0.05)["paired"]}
+    pairs = {row["measure"]: row for row in section(folder)["paired"]}
     assert pairs["energy"]["difference"] == "+0.500"
     assert pairs["IoU"]["method"] == "attention"
+    assert pairs["IoU"]["p"] == "< 0.001"
 
 
 def test_without_masks_the_section_says_so(folder):
     measures(masked=False).to_parquet(folder / "measures.parquet")
-    assert section(folder, 0.05)["located"] == []
+    assert section(folder)["located"] == []
     assert "no image has a mask of its lesion" in squeezed(page(folder))
 
 
 def test_deletion_and_insertion_may_not_have_been_measured(folder):
     measures(faithful=False).to_parquet(folder / "measures.parquet")
-    assert section(folder, 0.05)["faithful"] == []
+    assert section(folder)["faithful"] == []
     assert "deletion:" not in squeezed(page(folder))
 
 

@@ -5,24 +5,26 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from vitrial.compare.bootstrap import Interval, grouped_mean
-from vitrial.compare.verdict import verdict
+from vitrial.compare.group_means import Interval, difference_over_groups, mean_over_groups
+from vitrial.compare.multiplicity import holm
 
 LOCATED = ("pointing", "energy", "precision", "iou")
 FAITHFUL = ("deletion", "insertion")
 MEASURES = (*LOCATED, *FAITHFUL)
 BASELINES = ("random", "centre")
-"""Maps that know nothing of the model."""
+"""Maps that know nothing of the model: noise as coarse as the map that is compared, and a blob."""
 TRANSFORMERS_METHODS = ("attention", "rollout", "attribution", "gradcam")
 """What a transformer is compared by with the CNN's Grad-CAM."""
 FAILS_AT = 0.5
 """A map that correlates by this much with the untouched model's when every weight is random fails
 the sanity check. Adebayo et al. (2018) look at the curve alone: the threshold is vitrial's."""
-SEED = 20210809
-"""Of the bootstrap: tables come out the same each time."""
+ALPHA = 0.05
+"""What the p-values of a table, adjusted for their number (Holm), are held against."""
+
+Key = tuple[str, str]
+"""An arm and a method."""
 
 
 def method_table(measures: pd.DataFrame) -> pd.DataFrame:
@@ -33,66 +35,63 @@ def method_table(measures: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns arm, method; of each measure its mean and interval (`pointing`, `pointing_low`,
-        `pointing_high`), NaN where nothing was measured; `images` with a lesion; means of
-        `entropy` and `detail`, the median of `milliseconds`.
+        `pointing_high`), NaN where nothing was measured or there are too few groups; `images` with
+        a lesion; means of `entropy` and `detail`, the median of `milliseconds`.
     """
     rows = []
-    for (arm, method), table in _by_method(measures):
+    for (arm, method), table in _by_method(measures).items():
         row: dict[str, Any] = {"arm": arm, "method": method}
         for name in MEASURES:
-            found = _interval(table[name], table["group"])
+            found = _mean(table, name)
             row |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
-        row["images"] = int(table["energy"].notna().sum())
+        row["images"] = table.loc[table["energy"].notna(), "image"].nunique()
         row |= {name: table[name].mean() for name in ("entropy", "detail")}
         rows.append({**row, "milliseconds": table["milliseconds"].median()})
     return pd.DataFrame(rows)
 
 
-def paired_table(measures: pd.DataFrame, margin: float) -> pd.DataFrame:
+def paired_table(measures: pd.DataFrame) -> pd.DataFrame:
     """Transformers against CNNs of the same initialisation, on the same images.
 
-    An arm whose attention was read is a transformer. Each of its methods is compared with the
-    CNN's Grad-CAM. Deletion and insertion follow a model's probability, so those of two models can
-    only be compared by what each map gains over noise on its own model.
+    Each of a transformer's methods is compared with the CNN's Grad-CAM. Deletion and insertion
+    follow a model's probability, so those of two models can only be compared by what each map
+    gains over noise on its own model, noise that is as coarse as that map.
 
     Args:
-        measures: See `method_table`.
-        margin: Smallest difference that matters.
+        measures: See `method_table`; `family` says what is a transformer and what a CNN.
 
     Returns:
         Columns initialisation, transformer, method, cnn, measure, `difference` (positive favours
-        the transformer, in deletion too), its `low` and `high`, `images`, `verdict`.
+        the transformer, in deletion too), its `low` and `high`, `p` (of no difference, adjusted
+        over all rows of the table), `images`.
     """
-    attentive = set(measures.loc[measures["method"] == "attention", "arm"])
-    columns = ["arm", "backbone", "initialisation"]
-    arms = measures[columns].drop_duplicates().itertuples(index=False)
-    by_start: dict[str, list[Any]] = {}
-    for arm in arms:
-        by_start.setdefault(str(arm.initialisation), []).append(arm)
-    tables = dict(_by_method(measures))
-    rows = []
-    for start, alike in by_start.items():
-        pairs = [
-            (t, c) for t in alike for c in alike if t.arm in attentive and c.arm not in attentive
-        ]
-        for transformer, cnn in pairs:
-            for method in TRANSFORMERS_METHODS:
-                ours, theirs = (transformer.arm, method), (cnn.arm, "gradcam")
-                if ours not in tables or theirs not in tables:
-                    continue
-                for name, found in _differences(_gains(tables, *ours), _gains(tables, *theirs)):
-                    rows.append(
-                        {
-                            "initialisation": start,
-                            "transformer": transformer.backbone,
-                            "method": method,
-                            "cnn": cnn.backbone,
-                            "measure": name,
-                            **_in_columns(found),
-                            "verdict": verdict(found.low, found.high, margin),
-                        }
-                    )
-    return pd.DataFrame(rows)
+    tables = _by_method(measures)
+    columns = ["arm", "backbone", "initialisation", "family"]
+    arms = measures[columns].drop_duplicates().to_dict("records")
+    pairs = [
+        (t, c)
+        for t in arms
+        for c in arms
+        if (t["family"], c["family"]) == ("transformer", "cnn")
+        and t["initialisation"] == c["initialisation"]
+    ]
+    rows = [
+        {
+            "initialisation": transformer["initialisation"],
+            "transformer": transformer["backbone"],
+            "method": method,
+            "cnn": cnn["backbone"],
+            "measure": name,
+            **_in_columns(found),
+        }
+        for transformer, cnn in pairs
+        for method in TRANSFORMERS_METHODS
+        if (transformer["arm"], method) in tables and (cnn["arm"], "gradcam") in tables
+        for name, found in _differences(
+            _gains(tables, (transformer["arm"], method)), _gains(tables, (cnn["arm"], "gradcam"))
+        )
+    ]
+    return _adjusted(rows, ["initialisation", "transformer", "method", "cnn", "measure"])
 
 
 def against_baselines(measures: pd.DataFrame) -> pd.DataFrame:
@@ -100,9 +99,10 @@ def against_baselines(measures: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns arm, method, measure, baseline, `difference` (positive favours the method), its
-        `low` and `high`, `images`, and `beats`: whether all of the interval is above zero.
+        `low` and `high`, `p` (adjusted over all rows of the table), `images`, and `beats`: whether
+        the method is shown to be better, missing where there are too few groups to say.
     """
-    tables = dict(_by_method(measures))
+    tables = _by_method(measures)
     rows = [
         {
             "arm": arm,
@@ -110,16 +110,21 @@ def against_baselines(measures: pd.DataFrame) -> pd.DataFrame:
             "measure": name,
             "baseline": baseline,
             **_in_columns(found),
-            "beats": found.low > 0,
         }
         for (arm, method), table in tables.items()
-        if method not in BASELINES
-        for baseline in BASELINES
-        if (arm, baseline) in tables
-        for name, found in _differences(table, tables[arm, baseline])
+        if not is_baseline(method)
+        for baseline, other in zip(BASELINES, (table["noise"].iloc[0], "centre"), strict=True)
+        if (arm, other) in tables
+        for name, found in _gained(table, tables[arm, other])
     ]
-    columns = ["arm", "method", "measure", "baseline", "difference", "low", "high", "images"]
-    return pd.DataFrame(rows, columns=[*columns, "beats"])
+    table = _adjusted(rows, ["arm", "method", "measure", "baseline"])
+    beats = ((table["difference"] > 0) & (table["p"] < ALPHA)).astype("boolean")
+    return table.assign(beats=beats.mask(table["p"].isna()))
+
+
+def is_baseline(method: str) -> bool:
+    """Whether a map knows nothing of the model: `centre`, or noise such as `random 8x8`."""
+    return method.startswith(BASELINES)
 
 
 def sanity_table(sanity: pd.DataFrame) -> pd.DataFrame:
@@ -146,44 +151,70 @@ def sanity_table(sanity: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["arm", "method", "halfway", "final", "passes"])
 
 
-def _by_method(measures: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    """For each arm and method a row an image: the mean over repetitions."""
-    names = [*MEASURES, "entropy", "detail", "milliseconds"]
-    images = measures.groupby(["arm", "method", "image"], sort=False)
-    means = images[names].mean().assign(group=images["group"].first())
-    arms = {arm: place for place, arm in enumerate(measures["arm"].unique())}
-    found = [
-        ((str(arm), str(method)), table.droplevel(["arm", "method"]))
-        for (arm, method), table in means.groupby(level=["arm", "method"], sort=False)
-    ]
-    return sorted(found, key=lambda item: (arms[item[0][0]], item[0][1] in BASELINES))
+def _by_method(measures: pd.DataFrame) -> dict[Key, pd.DataFrame]:
+    """The rows of each arm and method, baselines last in each arm."""
+    found = {
+        (str(arm), str(method)): table
+        for (arm, method), table in measures.groupby(["arm", "method"], sort=False)
+    }
+    arms = {str(arm): place for place, arm in enumerate(measures["arm"].unique())}
+    return dict(sorted(found.items(), key=lambda item: (arms[item[0][0]], is_baseline(item[0][1]))))
 
 
-def _gains(tables: dict[tuple[str, str], pd.DataFrame], arm: str, method: str) -> pd.DataFrame:
-    """An arm's measures, with deletion and insertion less those of noise on the same images."""
-    table, noise = tables[arm, method], tables.get((arm, "random"))
+def _runs(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """A measure of every run: a row a group and image that all runs measured, a column a run."""
+    index, columns = ["group", "image"], "repetition"
+    return table.pivot(index=index, columns=columns, values=name).dropna()
+
+
+def _gains(tables: dict[Key, pd.DataFrame], key: Key) -> pd.DataFrame:
+    """A method's measures, with deletion and insertion less those of noise as coarse as it."""
+    table = tables[key].set_index(["repetition", "image"])
+    noise = tables.get((key[0], table["noise"].iloc[0]))
     if noise is None:
-        return table.assign(**dict.fromkeys(FAITHFUL, math.nan))
-    return table.assign(**{name: table[name] - noise[name] for name in FAITHFUL})
+        return tables[key].assign(**dict.fromkeys(FAITHFUL, math.nan))
+    less = noise.set_index(["repetition", "image"])
+    return table.assign(**{name: table[name] - less[name] for name in FAITHFUL}).reset_index()
+
+
+def _gained(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[tuple[str, Interval]]:
+    """Of each measure, ours less theirs in the same runs."""
+    index = ["repetition", "image"]
+    of, less = ours.set_index(index), theirs.set_index(index)
+    signs = {name: -1 if name == "deletion" else 1 for name in MEASURES}
+    gains = of.assign(**{name: sign * (of[name] - less[name]) for name, sign in signs.items()})
+    found = [(name, _mean(gains.reset_index(), name)) for name in MEASURES]
+    return [(name, interval) for name, interval in found if interval.n]
 
 
 def _differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[tuple[str, Interval]]:
-    """Of each measure that both have, ours less theirs on the images of both."""
+    """Of each measure, ours less theirs on the images of both; the runs are each arm's own."""
     found = []
     for name in MEASURES:
-        sign = -1 if name == "deletion" else 1
-        difference = (sign * (ours[name] - theirs[name])).dropna()
-        if len(difference):
-            found.append((name, _interval(difference, ours.loc[difference.index, "group"])))
+        first, second = _runs(ours, name), _runs(theirs, name)
+        rows = first.index.intersection(second.index)
+        if len(rows):
+            sign = -1 if name == "deletion" else 1
+            a, b = (sign * of.loc[rows].to_numpy().T for of in (first, second))
+            groups = rows.get_level_values("group").to_numpy()
+            found.append((name, difference_over_groups(a, b, groups)))
     return found
 
 
-def _interval(values: pd.Series, groups: pd.Series) -> Interval:
-    known = values.notna().to_numpy()
-    if not known.any():
-        return Interval(math.nan, math.nan, math.nan, 0, 0)
-    return grouped_mean(values.to_numpy(np.float64)[known], groups.to_numpy()[known], SEED)
+def _mean(table: pd.DataFrame, name: str) -> Interval:
+    runs = _runs(table, name)
+    if runs.empty:
+        return Interval(math.nan, math.nan, math.nan, math.nan, 0, 0, 0)
+    groups = runs.index.get_level_values("group").to_numpy()
+    return mean_over_groups(runs.to_numpy().T, groups)
 
 
 def _in_columns(found: Interval) -> dict[str, float]:
-    return {"difference": found.mean, "low": found.low, "high": found.high, "images": found.n}
+    columns = {"difference": found.mean, "low": found.low, "high": found.high}
+    return {**columns, "p": found.p, "images": found.n}
+
+
+def _adjusted(rows: list[dict[str, Any]], names: list[str]) -> pd.DataFrame:
+    """A table of comparisons, with p-values for as many as there are."""
+    table = pd.DataFrame(rows, columns=[*names, "difference", "low", "high", "p", "images"])
+    return table.assign(p=holm(table["p"].tolist()))

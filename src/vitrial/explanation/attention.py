@@ -1,4 +1,4 @@
-"""What a transformer attends to: its CLS token's self-attention, and rollout over its blocks.
+"""What a transformer attends to where its class is read: in the last block, and over all blocks.
 
 Attention is read where the block computes it, so that only the blocks that are read do without
 their fused kernel.
@@ -57,8 +57,11 @@ def self_attention_blocks(model: Any) -> list[nn.Module]:
     Raises:
         VitrialError: The model is no ViT.
     """
-    blocks = [getattr(block, "attn", None) for block in getattr(model, "blocks", [])]
-    if not blocks or not all(_is_readable(block) for block in blocks) or _class_blocks(model):
+    layers = list(getattr(model, "blocks", []))
+    blocks = [getattr(block, "attn", None) for block in layers]
+    windowed = any(getattr(block, "window_size", 0) for block in layers)  # SAM's
+    readable = blocks and all(_is_readable(block) for block in blocks)
+    if not readable or windowed or _class_blocks(model):
         raise VitrialError(
             f"{type(model).__name__} has no self-attention over the whole image in every block: "
             "rollout and attribution are for ViTs."
@@ -83,10 +86,8 @@ def last_attention(model: Any) -> nn.Module:
         ) from error
 
 
-def cls_attention(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """What the CLS token looks at in the last block (DINO, Caron et al. 2021, fig. 1).
-
-    Where there is no CLS token, the mean over all patches' queries stands in for it.
+def last_block_attention(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """What the class is read from looks at in the last block (DINO, Caron et al. 2021, fig. 1).
 
     Args:
         model: A ViT of timm's, or a model with class attention, in evaluation mode.
@@ -97,11 +98,12 @@ def cls_attention(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
         rest of the attention, to CLS and register tokens, is left out.
 
     Raises:
-        VitrialError: The model has no attention over the whole image.
+        VitrialError: The model has no attention over the whole image, or pools it otherwise.
     """
-    with torch.no_grad(), recorded([last_attention(model)]) as attention:
+    layer, read = last_attention(model), class_tokens(model)
+    with torch.no_grad(), recorded([layer]) as attention:
         logits = model(images)
-    return on_patches(summary_row(model, attention[0]), model, images), logits
+    return on_patches(attention[0][..., read, :].mean(dim=-2), model, images), logits
 
 
 def rollout(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,12 +113,13 @@ def rollout(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
         (n, h, w) and the logits.
 
     Raises:
-        VitrialError: The model is no ViT.
+        VitrialError: The model is no ViT, or pools its tokens otherwise.
     """
-    with torch.no_grad(), recorded(self_attention_blocks(model)) as attention:
+    blocks, read = self_attention_blocks(model), class_tokens(model)
+    with torch.no_grad(), recorded(blocks) as attention:
         logits = model(images)
     through = rolled_out([block.mean(dim=1) for block in attention])
-    return on_patches(summary_row(model, through), model, images), logits
+    return on_patches(through[:, read].mean(dim=1), model, images), logits
 
 
 def rolled_out(attention: Sequence[Tensor]) -> Tensor:
@@ -157,17 +160,31 @@ def top_mass(values: np.ndarray, mass: float = 0.5) -> np.ndarray:
     return kept.reshape(values.shape)
 
 
-def summary_row(model: Any, attention: Tensor) -> Tensor:
-    """The row of the token that the class is read from: (..., tokens) of (..., queries, tokens)."""
-    if has_class_token(model):
-        return attention[..., 0, :]
-    patches = attention[..., getattr(model, "num_prefix_tokens", 0) :, :]
-    return patches.mean(dim=-2)
+def class_tokens(model: Any) -> slice:
+    """The output tokens that the class is read from, in equal parts: the rows of attention to read.
+
+    A CLS token says nothing where the head pools the patches by average, as BEiT, EVA and DINOv3
+    do in timm. A distilled DeiT reads its CLS and its distillation token.
+
+    Raises:
+        VitrialError: The head pools in a way that no rows of attention stand for.
+    """
+    pool = getattr(model, "global_pool", "token")
+    if pool == "token":
+        return slice(0, 2 if getattr(model, "head_dist", None) is not None else 1)
+    if pool == "avg" and not _class_blocks(model):
+        prefix = getattr(model, "num_prefix_tokens", 0)
+        return slice(0 if getattr(model, "pool_include_prefix", False) else prefix, None)
+    raise VitrialError(
+        f"{type(model).__name__} pools its tokens by '{pool}': attention, rollout and attribution "
+        "are read where the class is, which is the CLS token or the mean over patches. Explain it "
+        "by gradcam."
+    )
 
 
-def has_class_token(model: Any) -> bool:
-    """Whether a transformer has a CLS token; if not, all patches stand in for it."""
-    return getattr(model, "cls_token", None) is not None
+def reads_patches(model: Any) -> bool:
+    """Whether the class is read from the mean over patches, not from a token of its own."""
+    return getattr(model, "global_pool", "token") == "avg"
 
 
 def on_patches(tokens: Tensor, model: Any, images: Tensor) -> Tensor:
@@ -185,7 +202,8 @@ def on_patches(tokens: Tensor, model: Any, images: Tensor) -> Tensor:
         VitrialError: The tokens are not the image's patches.
     """
     height, width = images.shape[-2:]
-    embed, h, w = model.patch_embed, 0, 0
+    embed: Any = getattr(model, "patch_embed", None)
+    h = w = 0
     if hasattr(embed, "dynamic_feat_size"):
         h, w = embed.dynamic_feat_size((height, width))
     elif isinstance(getattr(embed, "patch_size", None), int):

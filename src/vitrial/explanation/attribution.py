@@ -7,7 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vitrial.explanation.attention import on_patches, recorded, self_attention_blocks, summary_row
+from vitrial.explanation.attention import (
+    class_tokens,
+    on_patches,
+    recorded,
+    self_attention_blocks,
+)
 from vitrial.explanation.gradcam import gradient_of
 
 
@@ -29,17 +34,22 @@ def attribution(
         (n, h, w), nonnegative, and the logits.
 
     Raises:
-        VitrialError: The model is no ViT.
+        VitrialError: The model is no ViT, or pools its tokens otherwise.
     """
-    with torch.enable_grad(), recorded(self_attention_blocks(model)) as attention:
+    blocks, read = self_attention_blocks(model), class_tokens(model)
+    with torch.enable_grad(), recorded(blocks) as attention:
         logits = model(images)
         gradients = gradient_of(logits, target, attention)
     relevance = carried([block.detach() for block in attention], gradients)
-    return on_patches(summary_row(model, relevance), model, images), logits.detach()
+    return on_patches(relevance[:, read].mean(dim=1), model, images), logits.detach()
 
 
 def carried(attention: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
-    """Relevance of each input token to each output token (equations 5 and 6).
+    """Relevance of each input token to each output token (equations 5 and 6), less the identity.
+
+    The equations begin with the identity, each token's relevance to itself before any attention.
+    It never reaches a CLS token's map, but where the class is read from the patches it would lie
+    on all of them alike and, gradients being small, drown what attention says.
 
     Args:
         attention: From the first block to the last, each (n, heads, tokens, tokens).
@@ -49,8 +59,8 @@ def carried(attention: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
         (n, tokens, tokens), nonnegative.
     """
     n, _, tokens, _ = attention[0].shape
-    relevance = torch.eye(tokens, device=attention[0].device).repeat(n, 1, 1)
+    relevance = torch.zeros(n, tokens, tokens, device=attention[0].device)
     for block, gradient in zip(attention, gradients, strict=True):
         towards = (gradient.float() * block.float()).clamp_min(0).mean(dim=1)
-        relevance = relevance + towards @ relevance
+        relevance = relevance + towards + towards @ relevance  # of (1 + towards) (1 + relevance)
     return relevance

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +17,17 @@ from torch import Tensor
 from vitrial.evaluate.predict import CentralView
 from vitrial.explanation.faithfulness import deletion_insertion
 from vitrial.explanation.localisation import centre_blob, localisation, random_grid
-from vitrial.explanation.methods import Explanation, explain
+from vitrial.explanation.methods import METHODS, Explanation, explain
 from vitrial.explanation.sharpness import detail, entropy
 from vitrial.explanation.subject import Subject
 from vitrial.seeds import seed_of
 
-BASELINES = ("random", "centre")
-"""Maps that know nothing of the model: noise as coarse as its own map, and a blob in the middle."""
+CENTRE = "centre"
+"""A blob in the middle of every image, which knows nothing of the model."""
+NOISE = "random"
+"""How the names of maps of noise begin; `random 8x8` is as coarse as a map of 8 x 8."""
+NOISE_DRAWS = 4
+"""Maps of noise for each image, over which their measures are averaged."""
 BATCH = 32
 
 
@@ -36,23 +40,33 @@ class TrainedModel:
         view: From cached pixels to its input.
         autocast: Its precision.
         classes: Class names.
-        methods: Names of those of `METHODS` that fit it.
+        methods: Those of `METHODS` that fit it, and (h, w) of their maps.
         headline: The one that Figure 1 shows.
-        grid: (h, w) of its maps, which random ones are as coarse as.
     """
 
     model: Any
     view: CentralView
     autocast: Callable[[], AbstractContextManager[object]]
     classes: list[str]
-    methods: list[str]
+    methods: dict[str, tuple[int, int]]
     headline: str
-    grid: tuple[int, int]
 
     def maps(self, pixels: Tensor, method: str) -> Explanation:
         """Maps of the class that is predicted, for uint8 (n, height, width, channels)."""
         with self.autocast():
             return explain(self.model, self.view(pixels), method)
+
+    def baselines(self, methods: Iterable[str]) -> list[str]:
+        """Maps that know nothing of the model: noise as coarse as each method's map, and a blob.
+
+        How coarse noise is decides by itself what deletion and insertion make of it.
+        """
+        return [*dict.fromkeys(noise_of(*self.methods[method]) for method in methods), CENTRE]
+
+
+def noise_of(height: int, width: int) -> str:
+    """The name of the baseline of maps of this size: `random 8x8`."""
+    return f"{NOISE} {height}x{width}"
 
 
 def measure(
@@ -67,46 +81,78 @@ def measure(
     Args:
         trained: The model.
         subject: The images.
-        method: Of `METHODS` or `BASELINES`.
+        method: Of `METHODS` or the model's baselines.
         faithful: Whether to measure deletion and insertion, which ask the model 20 times an image.
         on_batch: Told how many images are done more.
 
     Returns:
-        A row an image: image, group, label, answer, probability, lesion, pointing, energy,
-        precision, iou, deletion, insertion, entropy, detail, milliseconds. What was not measured
-        is NaN.
+        A row an image: image, group, label, answer, probability, `noise` (the baseline that is as
+        coarse as the map, empty for baselines), lesion, pointing, energy, precision, iou, deletion,
+        insertion, entropy, detail, milliseconds. What was not measured is NaN; of noise it is the
+        mean over `NOISE_DRAWS` maps.
     """
     tables = []
     for part, pixels in subject.batches(BATCH):
         images = trained.view(pixels)
-        started = time.perf_counter()
-        with trained.autocast():
-            if method in BASELINES:
-                found = _baseline(method, trained, part["image"].tolist(), images)
-            else:
-                found = explain(trained.model, images, method, batch_size=BATCH)
-        milliseconds = (time.perf_counter() - started) * 1000 / len(part)
-        heat = found.upsampled(*images.shape[2:])
-        table = part[["image", "group", "label"]].reset_index(drop=True)
-        table[["answer", "probability"]] = found.answers(trained.classes)
-        deletion = insertion = np.full(len(part), math.nan, dtype=np.float32)
-        if faithful:
-            deletion, insertion = deletion_insertion(
-                trained.model, images, heat, found.target, trained.autocast
-            )
         masks = [subject.mask(row) for row in part.to_dict("records")]
-        located = pd.DataFrame([_located(h, mask) for h, mask in zip(heat, masks, strict=True)])
-        tables.append(
-            pd.concat([table, located], axis=1).assign(
-                deletion=deletion,
-                insertion=insertion,
-                entropy=[entropy(h) for h in heat],
-                detail=[detail(h) for h in heat],
-                milliseconds=milliseconds,
-            )
-        )
+        started = time.perf_counter()
+        drawn = list(_maps(method, trained, part["image"].tolist(), images))
+        milliseconds = (time.perf_counter() - started) * 1000 / len(part)
+        table = part[["image", "group", "label"]].reset_index(drop=True)
+        table[["answer", "probability"]] = drawn[0].answers(trained.classes)
+        table["noise"] = noise_of(*drawn[0].values.shape[1:]) if method in METHODS else ""
+        scores = pd.concat(_scores(found, trained, images, masks, faithful) for found in drawn)
+        means = scores.groupby(level=0).mean()
+        tables.append(pd.concat([table, means], axis=1).assign(milliseconds=milliseconds))
         on_batch(len(part))
     return pd.concat(tables, ignore_index=True)
+
+
+def _maps(
+    method: str, trained: TrainedModel, names: list[str], images: Tensor
+) -> Iterator[Explanation]:
+    """A method's maps, or as many maps of a baseline as are averaged over."""
+    if method in METHODS:
+        with trained.autocast():
+            yield explain(trained.model, images, method, batch_size=BATCH)
+        return
+    with trained.autocast(), torch.inference_mode():
+        logits = trained.model(images).float().cpu().numpy()
+    for maps in _baseline(method, trained.view.crop, names):
+        yield Explanation(method, maps.astype(np.float32), None, logits.argmax(axis=1), logits)
+
+
+def _baseline(method: str, crop: int, names: list[str]) -> Iterator[np.ndarray]:
+    if method == CENTRE:
+        yield np.repeat(centre_blob(crop)[None], len(names), axis=0)
+        return
+    height, width = map(int, method.removeprefix(f"{NOISE} ").split("x"))
+    for draw in range(NOISE_DRAWS):
+        seeds = [seed_of("random map", name, draw) for name in names]
+        yield np.stack([random_grid(seed, height, width) for seed in seeds])
+
+
+def _scores(
+    found: Explanation,
+    trained: TrainedModel,
+    images: Tensor,
+    masks: list[np.ndarray | None],
+    faithful: bool,
+) -> pd.DataFrame:
+    """What is measured of one map of each image."""
+    heat = found.upsampled(*images.shape[2:])
+    deletion = insertion = np.full(len(heat), math.nan, dtype=np.float32)
+    if faithful:
+        deletion, insertion = deletion_insertion(
+            trained.model, images, heat, found.target, trained.autocast
+        )
+    located = pd.DataFrame([_located(h, mask) for h, mask in zip(heat, masks, strict=True)])
+    return located.assign(
+        deletion=deletion,
+        insertion=insertion,
+        entropy=[entropy(h) for h in heat],
+        detail=[detail(h) for h in heat],
+    )
 
 
 def _located(heat: np.ndarray, mask: np.ndarray | None) -> dict[str, float]:
@@ -114,15 +160,3 @@ def _located(heat: np.ndarray, mask: np.ndarray | None) -> dict[str, float]:
         nothing = dict.fromkeys(("pointing", "energy", "precision", "iou"), math.nan)
         return {"lesion": math.nan, **nothing}
     return {"lesion": float(mask.mean()), **localisation(heat, mask)}
-
-
-def _baseline(method: str, trained: TrainedModel, names: list[str], images: Tensor) -> Explanation:
-    with torch.inference_mode():
-        logits = trained.model(images).float().cpu().numpy()
-    if method == "random":
-        noise = [random_grid(seed_of("random map", name), *trained.grid) for name in names]
-        maps = np.stack(noise)
-    else:
-        maps = np.repeat(centre_blob(trained.view.crop)[None], len(names), axis=0)
-    target = logits.argmax(axis=1)
-    return Explanation(method, maps.astype(np.float32), None, target, logits)

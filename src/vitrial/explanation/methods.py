@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from vitrial.errors import VitrialError
-from vitrial.explanation.attention import cls_attention, has_class_token, rollout
+from vitrial.explanation.attention import last_block_attention, reads_patches, rollout
 from vitrial.explanation.attribution import attribution
 from vitrial.explanation.gradcam import gradcam
 from vitrial.explanation.gradients import input_gradient, integrated_gradients
@@ -23,7 +23,7 @@ Method = Callable[[Any, Tensor, Tensor | None], tuple[Tensor, Tensor]]
 
 METHODS: dict[str, Method] = {
     "gradcam": gradcam,
-    "attention": lambda model, images, _: cls_attention(model, images),
+    "attention": lambda model, images, _: last_block_attention(model, images),
     "rollout": lambda model, images, _: rollout(model, images),
     "attribution": attribution,
     "input_gradient": input_gradient,
@@ -118,24 +118,25 @@ def explain(
     return Explanation(method, values, heads, explained, logits, note_on(model, method))
 
 
-def fitting_methods(model: nn.Module, images: Tensor) -> list[str]:
-    """The methods that fit a model, tried on an image or more."""
-    fitting = []
+def fitting_methods(model: nn.Module, images: Tensor) -> dict[str, tuple[int, int]]:
+    """The methods that fit a model, tried on an image or more, and (h, w) of their maps."""
+    fitting = {}
     with frozen(model):
         for name, method in METHODS.items():
+            shape = images.shape[-2:]
             try:
                 if name not in ANY_MODEL:
-                    method(model, images, None)
+                    shape = method(model, images, None)[0].shape[-2:]
             except VitrialError:
                 continue
-            fitting.append(name)
+            fitting[name] = (shape[0], shape[1])
     return fitting
 
 
 def note_on(model: nn.Module, method: str) -> str:
-    """What stands in for a CLS token, where there is none and the method reads one."""
-    if method in ("attention", "rollout", "attribution") and not has_class_token(model):
-        return "The model has no CLS token: the mean over all patches' queries stands in for it."
+    """Where a map is read that is not read at a CLS token."""
+    if method in ("attention", "rollout", "attribution") and reads_patches(model):
+        return "The class is read from the mean over all patches, and so are maps of attention."
     return ""
 
 

@@ -13,16 +13,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from vitrial.compare.explanations import MEASURES, method_table, paired_table, sanity_table
+from vitrial.report.explanations import counts, p_in_words
 
 HEADINGS = {"precision": "AP", "iou": "IoU"}
 
 
-def print_explanations(folder: Path, margin: float, console: Console) -> None:
+def print_explanations(folder: Path, console: Console) -> None:
     """Print how right and how faithful each method is, and the transformers against the CNNs.
 
     Args:
         folder: Of a study's explanations.
-        margin: Smallest difference that matters.
         console: Where to print.
     """
     measures = pd.read_parquet(folder / "measures.parquet")
@@ -32,8 +32,8 @@ def print_explanations(folder: Path, margin: float, console: Console) -> None:
     there = [name for name in MEASURES if table[name].notna().any()]
     lesions = measures.loc[measures["energy"].notna(), "image"].nunique()
     console.print(
-        f"{measures['image'].nunique()} images, {lesions} of them with a lesion's mask. Means, "
-        "with 95 % intervals over groups; deletion: lower is better.",
+        f"{measures['image'].nunique()} images, {lesions} of them with a lesion's mask. "
+        f"{counts(measures)} Deletion: lower is better.",
         highlight=False,
     )
     for arm, rows in table.groupby("arm", sort=False):
@@ -42,13 +42,13 @@ def print_explanations(folder: Path, margin: float, console: Console) -> None:
             mark = "\n[red]fails sanity[/]" if (arm, row["method"]) in failed else ""
             shown.add_row(row["method"] + mark, *(_with_interval(row, name) for name in there))
         console.print(shown)
-    pairs = paired_table(measures, margin)
+    pairs = paired_table(measures)
     if pairs.empty:
         return
     console.print(
         "Transformer less the CNN's Grad-CAM on the same images; + favours the transformer. "
-        "Deletion and insertion: what each gains over a random map on its own model. "
-        f"Margin {margin:g}.",
+        "Deletion and insertion: what each gains on its own model over random maps that are as "
+        "coarse. p: of no difference, adjusted for the number of comparisons (Holm).",
         highlight=False,
     )
     for keys, found in pairs.groupby(["initialisation", "transformer", "cnn"], sort=False):
@@ -76,12 +76,16 @@ def _narrow(title: str, *headings: str) -> Table:
 def _with_interval(row: dict[Any, Any], name: str) -> str:
     if math.isnan(row[name]):
         return "-"
+    if math.isnan(row[f"{name}_low"]):
+        return f"{row[name]:.3f}"
     return f"{row[name]:.3f}\n[dim]{_short(row[f'{name}_low'])}-{_short(row[f'{name}_high'])}[/]"
 
 
 def _difference(found: dict[Any, Any]) -> str:
-    interval = f"[dim]{found['low']:+.3f} {found['high']:+.3f}[/]"
-    return f"{found['difference']:+.3f}\n{interval}\n{found['verdict']}"
+    words = f"{found['difference']:+.3f}"
+    if not math.isnan(found["low"]):
+        words += f"\n[dim]{found['low']:+.3f} {found['high']:+.3f}[/]"
+    return words + ("" if math.isnan(found["p"]) else f"\np {p_in_words(found['p'])}")
 
 
 def _short(value: float) -> str:

@@ -10,14 +10,16 @@ from typing import Any
 import pandas as pd
 
 from vitrial.compare.explanations import (
-    BASELINES,
+    ALPHA,
     FAITHFUL,
     LOCATED,
     against_baselines,
+    is_baseline,
     method_table,
     paired_table,
     sanity_table,
 )
+from vitrial.compare.group_means import FEWEST_GROUPS
 from vitrial.explanation.shown import read_shown
 from vitrial.report.figure_one import METHOD_WORDS
 from vitrial.report.viewer import viewer_data
@@ -42,7 +44,7 @@ class Cell:
     Attributes:
         text: The mean.
         interval: Its 95 % interval, or nothing.
-        unbeaten: The baselines that it does not beat, or nothing.
+        unbeaten: The baselines that it is not shown to beat, or nothing.
     """
 
     text: str
@@ -69,20 +71,21 @@ class Row:
     cells: list[Cell]
 
 
-def section(folder: Path, margin: float) -> dict[str, Any] | None:
+def section(folder: Path) -> dict[str, Any] | None:
     """What `explanations.html.j2` needs.
 
     Args:
         folder: Of a study's explanations.
-        margin: The smallest difference that matters.
 
     Returns:
-        None where nothing was measured. Tables that nothing was measured for are empty; `data` is
-        None without `shown.npz`.
+        None where nothing was measured; only `outdated` where an older version measured. Tables
+        that nothing was measured for are empty; `data` is None without `shown.npz`.
     """
     if not (folder / "measures.parquet").exists():
         return None
     measures = pd.read_parquet(folder / "measures.parquet")
+    if not {"noise", "family"} <= set(measures):
+        return {"outdated": True}
     sanity = _sanity(folder / "sanity.parquet")
     table = method_table(measures)
     failing = {(row["arm"], row["method"]) for row in sanity if not row["passes"]}
@@ -90,7 +93,7 @@ def section(folder: Path, margin: float) -> dict[str, Any] | None:
     shown = read_shown(folder / "shown.npz") if (folder / "shown.npz").exists() else []
     return {
         "folder": folder.name,
-        "margin": margin,
+        "counts": counts(measures),
         "images": measures["image"].nunique(),
         "lesions": measures.loc[measures["energy"].notna(), "image"].nunique(),
         "located": _rows(table, LOCATED, failing, unbeaten),
@@ -98,10 +101,35 @@ def section(folder: Path, margin: float) -> dict[str, Any] | None:
         "located_words": _explained(LOCATED),
         "faithful_words": _explained(FAITHFUL),
         "sharp": _sharp(table, failing),
-        "paired": _paired(measures, margin),
+        "paired": _paired(measures),
         "sanity": sanity,
         "data": viewer_data(shown) if shown else None,
     }
+
+
+def counts(measures: pd.DataFrame) -> str:
+    """What intervals count, in a sentence."""
+    groups = measures["group"].nunique()
+    if groups < FEWEST_GROUPS:
+        return (
+            f"Means without intervals: {groups} patients or lesions are too few, "
+            f"{FEWEST_GROUPS} are needed."
+        )
+    runs = measures.groupby("arm")["repetition"].nunique()
+    if runs.min() == 1:
+        return (
+            "Means with 95 % intervals over patients or lesions, of these trained models alone: "
+            "with one repetition of an arm, nothing is known of others like it."
+        )
+    return (
+        "Means over repetitions with 95 % intervals that count repetitions "
+        f"({runs.min()} or more of each arm) and patients or lesions."
+    )
+
+
+def p_in_words(p: float) -> str:
+    """Such as `0.012` and `< 0.001`; `-` where there are too few groups."""
+    return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _sanity(path: Path) -> list[dict[Any, Any]]:
@@ -113,10 +141,10 @@ def _sanity(path: Path) -> list[dict[Any, Any]]:
 
 
 def _unbeaten(comparisons: pd.DataFrame) -> dict[tuple[str, str, str], str]:
-    """The baselines that an arm's method does not beat in a measure."""
+    """The baselines that an arm's method is not shown to beat in a measure."""
     found: dict[tuple[str, str, str], str] = {}
     for row in comparisons.to_dict("records"):
-        if not row["beats"]:
+        if row["beats"] is False:
             key = (row["arm"], row["method"], row["measure"])
             found[key] = ", ".join(filter(None, (found.get(key), row["baseline"])))
     return found
@@ -153,7 +181,7 @@ def _sharp(table: pd.DataFrame, failing: set[tuple[str, str]]) -> list[Row]:
             [
                 Cell(_number(row["entropy"], "{:.2f}")),
                 Cell(_number(row["detail"], "{:.0f}")),
-                Cell("-" if row["method"] in BASELINES else _number(row["milliseconds"], "{:.1f}")),
+                Cell("-" if is_baseline(row["method"]) else _number(row["milliseconds"], "{:.1f}")),
             ],
         )
         for row in table.to_dict("records")
@@ -162,10 +190,10 @@ def _sharp(table: pd.DataFrame, failing: set[tuple[str, str]]) -> list[Row]:
 
 def _row(key: tuple[str, str], failing: set[tuple[str, str]], cells: list[Cell]) -> Row:
     arm, method = key
-    return Row(arm, _method(method), method in BASELINES, key in failing, cells)
+    return Row(arm, _method(method), is_baseline(method), key in failing, cells)
 
 
-def _paired(measures: pd.DataFrame, margin: float) -> list[dict[Any, Any]]:
+def _paired(measures: pd.DataFrame) -> list[dict[Any, Any]]:
     """Transformers less CNNs, in words."""
     return [
         {
@@ -174,8 +202,10 @@ def _paired(measures: pd.DataFrame, margin: float) -> list[dict[Any, Any]]:
             "measure": _measure(row["measure"]),
             "difference": _number(row["difference"], "{:+.3f}"),
             "interval": _interval(row["low"], row["high"], "{:+.3f}"),
+            "p": p_in_words(row["p"]),
+            "shown": row["p"] < ALPHA,
         }
-        for row in paired_table(measures, margin).to_dict("records")
+        for row in paired_table(measures).to_dict("records")
     ]
 
 
@@ -192,7 +222,9 @@ def _number(value: float, pattern: str) -> str:
 
 
 def _method(name: str) -> str:
-    return METHOD_WORDS.get(name, name)
+    kind, _, grid = name.partition(" ")
+    words = METHOD_WORDS.get(kind, kind)
+    return f"{words}, {grid.replace('x', ' x ')}" if grid else words
 
 
 def _measure(name: str) -> str:

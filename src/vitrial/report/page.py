@@ -47,7 +47,7 @@ def write_report(study: Study) -> Path:
         status=study.status().to_dict("records"),
         findings=findings(_problems(study), examination),
         examination=section(examination) if examination else None,
-        explanations=explanations(study.path / EXPLANATIONS, study.protocol.margin),
+        explanations=explanations(study.path / EXPLANATIONS),
         protocol_text=(study.path / "protocol.yaml").read_text(encoding="utf-8"),
     )
     write_text(folder / "index.html", page)

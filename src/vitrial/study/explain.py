@@ -12,11 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from vitrial.atomic import replacing, write_text
 from vitrial.errors import VitrialError
-from vitrial.explanation.measure import BASELINES, TrainedModel, measure
+from vitrial.explanation.measure import TrainedModel, measure
 from vitrial.explanation.methods import METHODS, note_on
 from vitrial.explanation.sanity import changes
 from vitrial.explanation.shown import Shown, ShownMap, write_shown
 from vitrial.explanation.subject import Subject
+from vitrial.models.family import family
 from vitrial.protocol import digest
 from vitrial.spelling import did_you_mean
 from vitrial.study.images import drawn_images, name_of_images, own_images
@@ -38,7 +39,7 @@ def explain_study(
     images: int | Path | None = 100,
     *,
     methods: list[str] | None = None,
-    repetition: int = 1,
+    repetition: int | None = None,
     faithful: bool = True,
     root: Path | None = None,
     cache: Path | None = None,
@@ -54,7 +55,8 @@ def explain_study(
         images: How many test images, drawn by their names; None for all; or a folder, .zip or file
             of images of your own.
         methods: Of `METHODS`; all that fit each model if left out.
-        repetition: Which run of each arm.
+        repetition: Which run of each arm; all of them if left out. Of a single one, intervals are
+            of that trained model alone.
         faithful: Whether to measure deletion and insertion too, which takes longest.
         root: Where the data lie now, in place of the protocol's data.root.
         cache: Where pixel caches lie.
@@ -71,11 +73,11 @@ def explain_study(
         if method not in METHODS:
             hint = did_you_mean(method, METHODS) or f": there are {', '.join(METHODS)}"
             raise VitrialError(f"There is no method '{method}'{hint}.")
-    runs = [run for run in study.runs() if run[0]["repetition"] == repetition]
+    runs = [run for run in study.runs() if repetition in (None, run[0]["repetition"])]
     if not runs:
+        which = "" if repetition is None else f" of repetition {repetition}"
         raise VitrialError(
-            f"{study.path} has no finished run of repetition {repetition}: `vitrial status` shows "
-            "what there is."
+            f"{study.path} has no finished run{which}: `vitrial status` shows what there is."
         )
     console = console or Console(stderr=True)
     if isinstance(images, Path):
@@ -91,19 +93,23 @@ def explain_study(
             trained = load_model(run[1].path)
             wanted = _wanted(trained, methods)
             for note in {note_on(trained.model, method) for method in wanted} - {""}:
-                console.print(f"{run[0]['arm']}: {note}", soft_wrap=True, highlight=False)
-            for method in [*wanted, *BASELINES] if wanted else []:
+                console.print(f"{run[0]['name']}: {note}", soft_wrap=True, highlight=False)
+            columns = _columns(run) | {"family": family(trained.model)}
+            for method in [*wanted, *trained.baselines(wanted)] if wanted else []:
                 table = parts.measures(run, trained, method)
-                console.print(f"done    {run[0]['arm']}: {method}", soft_wrap=True, highlight=False)
-                tables.append(table.assign(**_columns(run), method=method))
-            checks += [parts.sanity(run, trained, m).assign(**_columns(run)) for m in wanted]
+                console.print(
+                    f"done    {run[0]['name']}: {method}", soft_wrap=True, highlight=False
+                )
+                tables.append(table.assign(**columns, method=method))
+            checks += [parts.sanity(run, trained, m).assign(**columns) for m in wanted]
     if not tables:
         raise VitrialError(f"None of the arms has what {' and '.join(methods or [])} reads.")
     measures = pd.concat(tables, ignore_index=True)
     for found, name in ((measures, "measures"), (pd.concat(checks), "sanity")):
         with replacing(folder / f"{name}.parquet") as temporary:
             found.to_parquet(temporary, index=False)
-    write_shown(show(runs, subject, measures, methods), folder / "shown.npz")
+    first = list({run[0]["arm"]: run for run in reversed(runs)}.values())[::-1]
+    write_shown(show(first, subject, measures, methods), folder / "shown.npz")
     _tell_unread(subject, measures, folder, console)
     return folder
 
@@ -111,8 +117,11 @@ def explain_study(
 def show(
     runs: list[Run], subject: Subject, measures: pd.DataFrame, methods: list[str] | None = None
 ) -> list[Shown]:
-    """The images of Figure 1 with the map of each model: its attention, or else its Grad-CAM."""
-    wrong = measures.loc[measures["answer"] != measures["label"], "image"]
+    """The images of Figure 1 with the map of each run: its attention, or else its Grad-CAM."""
+    runs_shown = {(run[0]["arm"], run[0]["repetition"]) for run in runs}
+    answered = zip(measures["arm"], measures["repetition"], strict=True)
+    theirs = measures[[run in runs_shown for run in answered]]
+    wrong = theirs.loc[theirs["answer"] != theirs["label"], "image"]
     drawn = drawn_rows(subject.rows, set(wrong))
     pixels = subject.pixels(drawn)
     shown: list[list[ShownMap]] = [[] for _ in pixels]
@@ -162,7 +171,7 @@ class _Parts:
         """A row an image: see `vitrial.explanation.measure.measure`."""
         path = self._path(run, method)
         if not path.exists():
-            task = self.bar.add_task(f"{run[0]['arm']}: {method}", total=len(self.subject.rows))
+            task = self.bar.add_task(f"{run[0]['name']}: {method}", total=len(self.subject.rows))
             table = measure(
                 trained, self.subject, method, self.faithful, lambda n: self.bar.advance(task, n)
             )
@@ -174,7 +183,7 @@ class _Parts:
         """Columns method, step, layers, image, correlation."""
         path = self._path(run, f"{method}-sanity")
         if not path.exists():
-            task = self.bar.add_task(f"{run[0]['arm']}: sanity of {method}", total=None)
+            task = self.bar.add_task(f"{run[0]['name']}: sanity of {method}", total=None)
             rows = self.subject.rows.iloc[:SANITY_IMAGES]
             images = trained.view(self.subject.pixels(rows))
             # A second copy is randomised, for the first is asked again.

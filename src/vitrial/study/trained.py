@@ -13,7 +13,7 @@ from torch import nn
 from vitrial.errors import VitrialError
 from vitrial.evaluate.predict import CentralView
 from vitrial.explanation.measure import TrainedModel
-from vitrial.explanation.methods import explain, fitting_methods
+from vitrial.explanation.methods import fitting_methods
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Arm
 from vitrial.seeds import seed_of
@@ -49,11 +49,8 @@ def load_model(folder: Path | str) -> TrainedModel:
     model = model.to(memory_format=torch.channels_last).to(fabric.device).eval()
     blank = torch.zeros(1, run["crop"], run["crop"], run["channels"], dtype=torch.uint8)
     fitting = fitting_methods(model, view(blank))
-    headline = next((method for method in HEADLINE if method in fitting), fitting[0])
-    grid = explain(model, view(blank), headline).values.shape[1:]
-    return TrainedModel(
-        model, view, fabric.autocast, run["classes"], fitting, headline, (grid[0], grid[1])
-    )
+    headline = next(method for method in (*HEADLINE, *fitting) if method in fitting)
+    return TrainedModel(model, view, fabric.autocast, run["classes"], fitting, headline)
 
 
 def random_model(folder: Path) -> nn.Module:
