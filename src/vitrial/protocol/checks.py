@@ -12,7 +12,11 @@ from vitrial.protocol.yaml_lines import Location, dotted
 from vitrial.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from vitrial.protocol import Arm, Data, Protocol, Recipe
+    from vitrial.protocol import Arm, Byol, Data, Dino, Protocol, Recipe
+
+MOST_ARMS = 200
+MOST_RUNS = 10_000
+"""Each keeps its weights: of a small ViT 10,000 fill a terabyte."""
 
 
 class Clash(NamedTuple):
@@ -36,10 +40,48 @@ def find_clashes(protocol: Protocol) -> list[Clash]:
         *_local_clashes(protocol),
         *_arm_clashes(protocol),
         *_pair_clashes(protocol),
+        *_run_clashes(protocol),
         *_recipe_clashes(protocol.recipe, "recipe"),
         *_pretrain_clashes(protocol),
         *_endpoint_clashes(protocol),
     ]
+
+
+def backbone_clashes(protocol: Protocol) -> Iterator[Clash]:
+    """Backbones that cannot take the images of this protocol, found by building each once.
+
+    Apart from `find_clashes`, which a study that was run with another timm must pass, too.
+    """
+    from vitrial.models.fits import sizes_taken, takes  # torch and timm take seconds to import
+
+    channels, crop = protocol.image.channels, protocol.augment.crop
+    for i, arm in enumerate(protocol.arms):
+        at: Location = ("arms", i, "backbone")
+        if takes(arm.model, channels, crop):
+            yield from _view_clashes(protocol, arm, at)
+            continue
+        others = " or ".join(map(str, sizes_taken(arm.model, channels, crop)))
+        sentence = (
+            f"{arm.backbone} takes no images of augment.crop {crop} pixels: "
+            f"{f'{others} would do' if others else 'choose another backbone'}"
+        )
+        yield Clash(sentence, (at, ("augment", "crop")))
+
+
+def _view_clashes(protocol: Protocol, arm: Arm, at: Location) -> Iterator[Clash]:
+    from vitrial.models.fits import refused_views
+
+    if arm.origin.method is None:
+        return
+    recipe: Dino | Byol = getattr(protocol, arm.origin.method)
+    sizes = [protocol.augment.crop]
+    if arm.origin.method == "dino" and protocol.dino.local_views.count:
+        sizes.append(protocol.dino.local_views.size)
+    for drop_path in sorted({0.0, recipe.drop_path}):  # of the teacher and of the student
+        why = refused_views(arm.model, protocol.image.channels, tuple(sizes), drop_path)
+        if why is not None:
+            yield Clash(why.rstrip("."), (at, (arm.origin.method,)))
+            return
 
 
 def _data_clashes(data: Data, at: Location) -> Iterator[Clash]:
@@ -123,16 +165,28 @@ def _arm_clashes(protocol: Protocol) -> Iterator[Clash]:
 
 
 def _pair_clashes(protocol: Protocol) -> Iterator[Clash]:
+    names = [arm.name for arm in protocol.arms]
+    origins = [arm.origin for arm in protocol.arms]
     for (i, one), (j, other) in combinations(enumerate(protocol.arms), 2):
         backbones = (("arms", j, "backbone"), ("arms", i, "backbone"))
         starts = (("arms", j, "initialisation"), ("arms", i, "initialisation"))
-        if one.name == other.name:
-            sentence = f"the arm '{other.name}' is listed already"
+        if names[i] == names[j]:
+            sentence = f"the arm '{names[j]}' is listed already"
             yield Clash(sentence, backbones + starts)
         ours, theirs = (arm.backbone.partition(".")[0] for arm in (one, other))
-        if one.origin.kind == "file" and one.origin.base == other.origin.base and ours != theirs:
+        if origins[i].kind == "file" and origins[i].base == origins[j].base and ours != theirs:
             sentence = f"one file cannot hold the weights of {ours} and of {theirs}"
             yield Clash(sentence, starts + backbones)
+
+
+def _run_clashes(protocol: Protocol) -> Iterator[Clash]:
+    runs = len(protocol.arms) * protocol.repetitions
+    if runs > MOST_RUNS:
+        sentence = (
+            f"{len(protocol.arms)} arms x {protocol.repetitions} repetitions are {runs:,} runs, "
+            f"more than {MOST_RUNS:,}"
+        )
+        yield Clash(sentence, (("repetitions",), ("arms",)))
 
 
 def _recipe_clashes(recipe: Recipe, section: str) -> Iterator[Clash]:

@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, field_validator
 
-from vitrial.protocol.section import SMALLEST, Fraction, Pair, Positive, PositivePair, Section
+from vitrial.protocol.section import SMALLEST, Fraction, Positive, PositivePair, Section, Seed
+
+Gray = Annotated[float, Field(ge=-65536, le=65536)]
+"""A value of a 16-bit image, with or without sign."""
 
 
 class Split(Section):
@@ -25,7 +28,7 @@ class Split(Section):
     fractions: Annotated[tuple[Positive, Positive, Positive], Strict(False)] = (0.7, 0.15, 0.15)
     grouped: bool = True
     labelled: float = Field(1.0, gt=0, le=1)
-    seed: int = 0
+    seed: Seed = 0
 
     @field_validator("fractions")
     @classmethod
@@ -48,7 +51,7 @@ class Image(Section):
 
     resize: int = Field(256, ge=16, le=2048)
     channels: Literal[1, 3] = 3
-    window: Pair = (0, 65535)
+    window: Annotated[tuple[Gray, Gray], Strict(False)] = (0, 65535)
     trim: Literal["none", "fundus", "mammogram"] = "none"
 
     @field_validator("window")

@@ -187,4 +187,4 @@ def load_study(path: Path | str) -> Study:
             f"{path} holds no study: name the folder that `vitrial run` printed, or run one first."
         )
     facts = json.loads((path / "study.json").read_text())
-    return Study(path, load_protocol(path / "protocol.yaml"), facts)
+    return Study(path, load_protocol(path / "protocol.yaml", build=False), facts)
