@@ -117,7 +117,15 @@ def sources_used(protocol: Protocol) -> dict[str, Data]:
 
 AFTERWARDS = ("cli.py", "compare", "explanation", "report")
 """Files and folders of the program that change no run."""
-AFTERWARDS_OF_STUDY = ("explain.py", "images.py", "progress.py", "study.py", "trained.py")
+AFTERWARDS_OF_STUDY = (
+    "explain.py",
+    "footprint.py",
+    "images.py",
+    "preflight.py",
+    "progress.py",
+    "study.py",
+    "trained.py",
+)
 
 
 @cache

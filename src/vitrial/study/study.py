@@ -54,6 +54,7 @@ class Study:
         data: Prepared,
         stages: list[Stage],
         problems: list[Problem],
+        skipped: dict[str, str] | None = None,
     ) -> Study:
         """Lay down a study before its first run; the stages of a former plan are left in place."""
         write_protocol(protocol, path / "protocol.yaml")
@@ -67,6 +68,7 @@ class Study:
             "classes": data.classes,
             "fingerprint": data.fingerprint(),
             "split": data.split_hash(),
+            "skipped": skipped or {},
             "left_out": sum(problem.fatal for problem in problems),
             "stages": [
                 {
@@ -85,7 +87,10 @@ class Study:
         return cls(path, protocol, facts)
 
     def status(self) -> pd.DataFrame:
-        """A row a stage: name, kind, status (done, running, failed, left), epochs and why."""
+        """A row a stage: name, kind, status, epochs and why.
+
+        The status is done, running, failed or left; arms that were skipped have a row each.
+        """
         rows = []
         for stage in self.facts["stages"]:
             folder = RunFolder(self.path / stage["folder"])
@@ -93,6 +98,9 @@ class Study:
             why = folder.failure() if status == "failed" else ""
             epochs = len(folder.metrics())
             rows.append({**stage, "status": status, "epochs": epochs, "why": why})
+        for arm, why in self.facts.get("skipped", {}).items():
+            skipped = {"name": arm, "arm": arm, "kind": "finetune", "status": "skipped"}
+            rows.append({**skipped, "epochs": 0, "why": why})
         return pd.DataFrame(rows)
 
     def strangers(self) -> list[str]:
@@ -167,7 +175,9 @@ class Study:
 
     def caption(self) -> str:
         """What the table shows, in one line."""
-        return caption(self.facts["data"], self.protocol.endpoint, len(self.facts["classes"]))
+        line = caption(self.facts["data"], self.protocol.endpoint, len(self.facts["classes"]))
+        skipped = ", ".join(self.facts.get("skipped", {}))
+        return f"{line}; skipped: {skipped}" if skipped else line
 
     def table(self) -> pd.DataFrame:
         """A row an arm: test endpoint, median and standard deviation over repetitions, cost."""
