@@ -86,8 +86,10 @@ def preflight(
     may_skip = all(item.arms for item in missing) and len(skipped) < len(protocol.arms)
     if missing and not (skip_missing and may_skip):
         lines = "".join(f"\n  {item.sentence}" for item in missing)
-        way_out = f"\n--skip-missing goes on without {', '.join(skipped)}." if may_skip else ""
-        raise VitrialError(f"{protocol.name} cannot be run yet:{lines}{way_out}")
+        if skipped and len(skipped) < len(protocol.arms):
+            lines += f"\n--skip-missing goes on without {', '.join(skipped)}"
+            lines += "." if may_skip else ", once the rest is there."
+        raise VitrialError(f"{protocol.name} cannot be run yet:{lines}")
     return skipped
 
 
