@@ -20,7 +20,7 @@ from vitrial.data.cache import default_root
 from vitrial.data.files import Files
 from vitrial.data.prepared import Prepared
 from vitrial.errors import VitrialError
-from vitrial.models.initialisation import local_weights
+from vitrial.models.initialisation import local_weights, weights_file
 from vitrial.protocol import Protocol, Recipe
 from vitrial.protocol.checks import backbone_clashes
 from vitrial.protocol.yaml_lines import dotted
@@ -102,16 +102,18 @@ def without(protocol: Protocol, skipped: Iterable[str]) -> Protocol:
 def check_stages(
     stages: list[Stage], protocol: Protocol, datasets: dict[str, Prepared], root: Path
 ) -> list[str]:
-    """What can be said once the images are counted, and their caches have taken their space.
+    """What is known of the runs left to do once the images are prepared.
 
     Returns:
         A sentence for each training that ends within its warm-up.
 
     Raises:
-        VitrialError: A warm-up is out of all proportion to its training, or the disk too full.
+        VitrialError: A warm-up is out of all proportion to its training, the caches have left too
+            little space, or weights are missing after all.
     """
     left = [stage for stage in stages if RunFolder(root / stage.folder).status != "done"]
     wrong = [item.sentence for item in _space([(stage, 1) for stage in left], protocol, root)]
+    wrong += _without_weights(left)
     notes: list[str] = []
     for stage in left:
         if isinstance(stage.recipe, Recipe):
@@ -128,6 +130,15 @@ def check_stages(
     if wrong:
         raise VitrialError("\n".join(dict.fromkeys(wrong)))
     return list(dict.fromkeys(notes))
+
+
+def _without_weights(stages: list[Stage]) -> Iterator[str]:
+    for stage in {(stage.arm.model, stage.arm.origin): stage for stage in stages}.values():
+        if stage.start is None:
+            try:
+                weights_file(stage.arm)
+            except VitrialError as error:
+                yield str(error)
 
 
 @dataclass(frozen=True)
