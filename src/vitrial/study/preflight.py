@@ -114,31 +114,41 @@ def check_stages(
     left = [stage for stage in stages if RunFolder(root / stage.folder).status != "done"]
     wrong = [item.sentence for item in _space([(stage, 1) for stage in left], protocol, root)]
     wrong += _without_weights(left)
-    notes: list[str] = []
-    for stage in left:
-        if isinstance(stage.recipe, Recipe):
-            batches = -(-len(datasets[stage.dataset].rows_of("train")) // stage.recipe.batch_size)
-            sentence = (
-                f"{_section(stage, protocol)}.warmup_steps {stage.recipe.warmup_steps:,} exceeds "
-                f"the {stage.recipe.epochs * batches:,} steps of a training on `{stage.dataset}` "
-                f"({stage.recipe.epochs:,} epochs of {batches:,} batches), whose rate never "
-                "reaches base_lr: lower it, or raise epochs."
-            )
-            too_long = stage.recipe.warmup_steps / (stage.recipe.epochs * batches)
-            if too_long > 1:
-                (wrong if too_long > SLIP else notes).append(sentence)
+    times = _warm_ups(left, protocol, datasets)
+    wrong += [sentence for sentence in times if times[sentence] > SLIP]
     if wrong:
-        raise VitrialError("\n".join(dict.fromkeys(wrong)))
-    return list(dict.fromkeys(notes))
+        raise VitrialError("\n".join(wrong))
+    return list(times)
+
+
+def _warm_ups(
+    stages: list[Stage], protocol: Protocol, datasets: dict[str, Prepared]
+) -> dict[str, float]:
+    """A sentence for each warm-up that exceeds its training, and how many times as long it is."""
+    times = {}
+    for stage in stages:
+        recipe = stage.recipe
+        if not isinstance(recipe, Recipe):
+            continue
+        batches = -(-len(datasets[stage.dataset].rows_of("train")) // recipe.batch_size)
+        steps = recipe.epochs * batches
+        if recipe.warmup_steps > steps:
+            sentence = (
+                f"{_section(stage, protocol)}.warmup_steps {recipe.warmup_steps:,} exceeds the "
+                f"{steps:,} steps of a training on `{stage.dataset}` ({recipe.epochs:,} epochs of "
+                f"{batches:,} batches), whose rate never reaches base_lr: lower it or raise epochs."
+            )
+            times[sentence] = recipe.warmup_steps / steps
+    return times
 
 
 def _without_weights(stages: list[Stage]) -> Iterator[str]:
-    for stage in {(stage.arm.model, stage.arm.origin): stage for stage in stages}.values():
-        if stage.start is None:
-            try:
-                weights_file(stage.arm)
-            except VitrialError as error:
-                yield str(error)
+    arms = {(s.arm.model, s.arm.origin.base): s.arm for s in stages if s.start is None}
+    for arm in arms.values():
+        try:
+            weights_file(arm)
+        except VitrialError as error:
+            yield str(error)
 
 
 @dataclass(frozen=True)
