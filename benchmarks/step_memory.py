@@ -56,7 +56,6 @@ def least_megabytes(name: str, crop: int, batch_size: int, precision: Precision)
 def taken_megabytes(name: str, crop: int, batch_size: int, precision: Precision) -> float:
     """Growth of this process's peak resident memory by two steps."""
     fabric = launch(precision)
-    fabric.setup_optimizers(torch.optim.Adam([torch.zeros(1, requires_grad=True)]))
     before = peak()
     model = build_backbone(name, CLASSES, 3, crop).to(memory_format=torch.channels_last).train()
     network, optimizer = fabric.setup(model, build_optimizer(model, "adam", 1e-4, 1e-5))

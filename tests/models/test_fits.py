@@ -7,6 +7,7 @@ import torch
 
 from vitrial.models.backbone import build_backbone
 from vitrial.models.fits import refused_views, sizes_taken, takes
+from vitrial.protocol import Byol, Dino
 from vitrial.protocol.file import ProtocolError, load_protocol
 
 # Asked of the real models, on a CPU.
@@ -36,9 +37,13 @@ def test_the_nearest_sizes_are_taken_and_lie_around_what_was_asked() -> None:
 
 
 def test_views_are_checked_with_and_without_stochastic_depth() -> None:
-    assert refused_views("vit_tiny_patch16_224", 3, (64, 32), 0.1) is None
-    assert "set drop_path to 0" in str(refused_views("vgg11", 3, (64,), 0.1))
-    assert "cannot take views of 40 pixels" in str(refused_views("convit_tiny", 3, (64, 40), 0.0))
+    small = Dino(local_views={"size": 32})
+    assert refused_views("vit_tiny_patch16_224", 3, 64, small) is None
+    assert "set drop_path to 0" in str(refused_views("vgg11", 3, 64, Byol(drop_path=0.1)))
+    assert refused_views("vgg11", 3, 64, Byol()) is None
+    assert "cannot take views of 32 pixels" in str(refused_views("convit_tiny", 3, 64, small))
+    alone = Dino(local_views={"count": 0})
+    assert refused_views("convit_tiny", 3, 64, alone) is None
 
 
 PROTOCOL = """\

@@ -12,6 +12,7 @@ import torch
 
 from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone, build_for_views, pretrained_cfg
+from vitrial.protocol.selfsupervision import Byol, Dino
 
 STEPS = (8, 14, 32)
 """Sides of patches and windows, of whose multiples the sizes that fit are found among timm's."""
@@ -45,21 +46,47 @@ def sizes_taken(name: str, channels: int, size: int) -> list[int]:
     return [other for other in found if other is not None]
 
 
-@cache
-def refused_views(name: str, channels: int, sizes: tuple[int, ...], drop_path: float) -> str | None:
-    """Why a backbone cannot be trained on views of these sizes; None if it can.
+def refused_size(name: str, channels: int, size: int, key: str) -> str | None:
+    """Why a backbone cannot be trained on images of this side, and what to change; None if it can.
 
     Args:
         name: timm's name.
         channels: Input channels.
-        sizes: Sides of the views in pixels, as for `build_for_views`.
-        drop_path: Rate of stochastic depth.
+        size: Side in pixels.
+        key: What the user calls it.
     """
+    if takes(name, channels, size):
+        return None
+    others = " or ".join(map(str, sizes_taken(name, channels, size)))
+    way_out = f"{others} would do" if others else "choose another backbone"
+    return f"{name} takes no images of {key} {size} pixels: {way_out}"
+
+
+def refused_views(name: str, channels: int, crop: int, recipe: Dino | Byol) -> str | None:
+    """Why a backbone cannot be trained on a recipe's views, and what to change; None if it can.
+
+    Args:
+        name: timm's name.
+        channels: Input channels.
+        crop: Side of the large views in pixels.
+        recipe: Small views and stochastic depth.
+    """
+    sizes = [crop]
+    if isinstance(recipe, Dino) and recipe.local_views.count:
+        sizes.append(recipe.local_views.size)
+    of_teacher, of_student = 0.0, recipe.drop_path
+    return _refused(name, channels, tuple(sizes), of_teacher) or _refused(
+        name, channels, tuple(sizes), of_student
+    )
+
+
+@cache
+def _refused(name: str, channels: int, sizes: tuple[int, ...], drop_path: float) -> str | None:
     try:
         with torch.device("meta"):
             build_for_views(name, channels, sizes, drop_path)
     except VitrialError as error:
-        return str(error)
+        return str(error).rstrip(".")
     except Exception as error:
         return None if _is_of_meta(error) else f"{name} cannot be built: {error}"
     return None

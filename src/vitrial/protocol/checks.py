@@ -12,7 +12,7 @@ from vitrial.protocol.yaml_lines import Location, dotted
 from vitrial.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from vitrial.protocol import Arm, Byol, Data, Dino, Protocol, Recipe
+    from vitrial.protocol import Arm, Data, Protocol, Recipe
 
 MOST_ARMS = 200
 MOST_RUNS = 10_000
@@ -52,36 +52,22 @@ def backbone_clashes(protocol: Protocol) -> Iterator[Clash]:
 
     Apart from `find_clashes`, which a study that was run with another timm must pass, too.
     """
-    from vitrial.models.fits import sizes_taken, takes  # torch and timm take seconds to import
+    from vitrial.models.fits import (
+        refused_size,
+        refused_views,
+    )  # torch and timm take seconds to import
 
     channels, crop = protocol.image.channels, protocol.augment.crop
     for i, arm in enumerate(protocol.arms):
         at: Location = ("arms", i, "backbone")
-        if takes(arm.model, channels, crop):
-            yield from _view_clashes(protocol, arm, at)
-            continue
-        others = " or ".join(map(str, sizes_taken(arm.model, channels, crop)))
-        sentence = (
-            f"{arm.backbone} takes no images of augment.crop {crop} pixels: "
-            f"{f'{others} would do' if others else 'choose another backbone'}"
-        )
-        yield Clash(sentence, (at, ("augment", "crop")))
-
-
-def _view_clashes(protocol: Protocol, arm: Arm, at: Location) -> Iterator[Clash]:
-    from vitrial.models.fits import refused_views
-
-    if arm.origin.method is None:
-        return
-    recipe: Dino | Byol = getattr(protocol, arm.origin.method)
-    sizes = [protocol.augment.crop]
-    if arm.origin.method == "dino" and protocol.dino.local_views.count:
-        sizes.append(protocol.dino.local_views.size)
-    for drop_path in sorted({0.0, recipe.drop_path}):  # of the teacher and of the student
-        why = refused_views(arm.model, protocol.image.channels, tuple(sizes), drop_path)
+        why = refused_size(arm.model, channels, crop, "augment.crop")
         if why is not None:
-            yield Clash(why.rstrip("."), (at, (arm.origin.method,)))
-            return
+            yield Clash(why, (at, ("augment", "crop")))
+        elif method := arm.origin.method:
+            recipe = protocol.dino if method == "dino" else protocol.byol
+            why = refused_views(arm.model, channels, crop, recipe)
+            if why is not None:
+                yield Clash(why, (at, (method,)))
 
 
 def _data_clashes(data: Data, at: Location) -> Iterator[Clash]:
