@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+from vitrial.terminal import (
+    BROKEN_PIPE,
+    PipedConsole,
+    Stopped,
+    discard_output,
+    escape_unprintable,
+    stoppable,
+)
 
 if TYPE_CHECKING:
     from vitrial.protocol import Protocol
@@ -20,6 +28,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 protocol_app = typer.Typer(help="Read, check and copy protocols.", no_args_is_help=True)
 app.add_typer(protocol_app, name="protocol")
@@ -28,7 +37,7 @@ app.add_typer(weights_app, name="weights")
 data_app = typer.Typer(help="Describe and examine data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
-out_console, err_console = Console(), Console(stderr=True)
+out_console, err_console = PipedConsole(), PipedConsole(stderr=True)
 
 ProtocolName = Annotated[str, typer.Argument(help="A protocol file, or the name of a ready one.")]
 Root = Annotated[
@@ -44,7 +53,32 @@ Cache = Annotated[
 Workers = Annotated[
     int | None, typer.Option(help="Processes that read batches ahead.", min=0, max=64)
 ]
+SkipMissing = Annotated[
+    bool,
+    typer.Option("--skip-missing", help="Go on without the arms that something is missing for."),
+]
 StudyFolder = Annotated[Path, typer.Argument(help="The study's folder.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"vitrial {version('vitrial')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """What holds for every command."""
+    escape_unprintable()
 
 
 @app.command()
@@ -63,14 +97,17 @@ def run(
     out: Out = None,
     cache: Cache = None,
     workers: Workers = None,
+    skip_missing: SkipMissing = False,
 ) -> None:
     """Carry out a protocol; a study that was interrupted goes on where it stopped."""
     with sentences():
         from vitrial.study.execute import run as run_study
 
-        study = run_study(_load(protocol, root), out, cache=cache, workers=workers)
+        study = run_study(
+            _load(protocol, root), out, cache=cache, workers=workers, skip_missing=skip_missing
+        )
         _print_result(study)
-        if (study.status()["status"] != "done").any():
+        if not study.status()["status"].isin(["done", "skipped"]).all():
             raise typer.Exit(1)
 
 
@@ -133,13 +170,19 @@ def tune(
     out: Out = None,
     cache: Cache = None,
     workers: Workers = None,
+    skip_missing: SkipMissing = False,
 ) -> None:
     """Search each arm's base learning rate on validation, and write a protocol with the best."""
     with sentences():
         from vitrial.study.tune import RATES, tune_rates, tuning_table
 
         result = tune_rates(
-            _load(protocol, root), rates or RATES, out, cache=cache, workers=workers
+            _load(protocol, root),
+            rates or RATES,
+            out,
+            cache=cache,
+            workers=workers,
+            skip_missing=skip_missing,
         )
         out_console.print(tuning_table(result))
         out_console.print(f"Protocol with the best rates: {result.path}", soft_wrap=True)
@@ -351,12 +394,13 @@ def report(study: StudyFolder) -> None:
 @protocol_app.command("list")
 def protocol_list() -> None:
     """List the ready protocols."""
-    from vitrial.protocol.file import ready_protocols
+    with sentences():
+        from vitrial.protocol.file import ready_protocols
 
-    ready = ready_protocols()
-    width = max(map(len, ready)) + 2
-    for name, purpose in ready.items():
-        out_console.print(f"[bold]{name:{width}}[/]{purpose}", highlight=False)
+        ready = ready_protocols()
+        width = max(map(len, ready)) + 2
+        for name, purpose in ready.items():
+            out_console.print(f"[bold]{name:{width}}[/]{purpose}", highlight=False)
 
 
 @protocol_app.command("show")
@@ -384,7 +428,9 @@ def protocol_check(protocol: ProtocolName) -> None:
 
 @contextmanager
 def sentences(problems: Path | None = None) -> Iterator[None]:
-    """Turn what goes wrong for the user into sentences on standard error, and exit 1.
+    """Turn what goes wrong for the user into sentences on standard error, and an exit code.
+
+    That is 1, or what a shell gives a program that was ended by a signal.
 
     Args:
         problems: A CSV for the whole list of what is wrong with a data set.
@@ -392,7 +438,11 @@ def sentences(problems: Path | None = None) -> Iterator[None]:
     from vitrial.errors import DataError, VitrialError
 
     try:
-        yield
+        with stoppable():
+            try:
+                yield
+            finally:
+                sys.stdout.flush()  # at exit a closed pipe could no longer be answered
     except DataError as error:
         from vitrial.data.checks import report_problems
 
@@ -402,12 +452,19 @@ def sentences(problems: Path | None = None) -> Iterator[None]:
     except VitrialError as error:
         _print_error(str(error))
         sys.exit(1)
+    except BrokenPipeError:
+        discard_output()
+        sys.exit(BROKEN_PIPE)
     except OSError as error:
         _print_error(f"{error.filename or 'a file'}: {error.strerror or error}.")
         sys.exit(1)
     except KeyboardInterrupt:
         err_console.print("Interrupted; the same command goes on from here.")
         sys.exit(130)
+    except Stopped as stopped:
+        with suppress(OSError):  # the terminal may be gone
+            err_console.print(f"Stopped by {stopped}; the same command goes on from here.")
+        sys.exit(stopped.code)
 
 
 def _print_error(sentence: str) -> None:

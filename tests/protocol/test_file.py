@@ -242,7 +242,7 @@ def test_unknown_protocols_get_the_nearest_name(
     with pytest.raises(VitrialError, match="choose quick or") as caught:
         load_protocol("quik")
     assert "matsoukas2021" in str(caught.value)
-    with pytest.raises(ProtocolError, match=r"choose trial\.yaml or"):
+    with pytest.raises(ProtocolError, match=r"there is no such file, did you mean trial\.yaml"):
         load_protocol("trail.yaml")
     with pytest.raises(ProtocolError, match="choose matsoukas2021 or"):
         show("matsoukas")

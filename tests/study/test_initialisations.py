@@ -62,16 +62,19 @@ def test_weights_from_files_and_what_is_said_without_them(tmp_path, pixel_caches
     torch.save(state_of(1), tmp_path / "mine.pth")
     protocol = load_protocol(tmp_path / "ladder.yaml")
 
-    study = run(protocol, tmp_path / "study", cache=pixel_caches)
-    status = study.status().set_index("name")
     wanted = tmp_path / "cache" / "weights" / "resnet10t.c3_in1k.safetensors"
+    with pytest.raises(VitrialError, match="cannot be run yet") as refusal:
+        run(protocol, tmp_path / "study", cache=pixel_caches)
+    assert f"put it at {wanted}" in str(refusal.value)
+
+    study = run(protocol, tmp_path / "study", cache=pixel_caches, skip_missing=True)
+    status = study.status().set_index("name")
     assert status.loc["resnet10t / random, repetition 1", "status"] == "done"
     assert status.loc["resnet10t / file:mine.pth+dino, repetition 1", "status"] == "done"
-    assert f"put it at {wanted}" in status.loc["resnet10t / imagenet, repetition 1", "why"]
-    assert (
-        "self-supervision has not been completed"
-        in (status.loc["resnet10t / imagenet+byol, repetition 1", "why"])
-    )
+    for skipped in ("resnet10t / imagenet", "resnet10t / imagenet+byol"):
+        assert status.loc[skipped, "status"] == "skipped"
+        assert f"put it at {wanted}" in status.loc[skipped, "why"]
+    assert "skipped: resnet10t / imagenet, resnet10t / imagenet+byol" in study.caption()
 
     wanted.parent.mkdir(parents=True)
     save_file(state_of(2), wanted)

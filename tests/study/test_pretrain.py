@@ -71,6 +71,13 @@ def test_what_is_wrong_is_a_sentence(folder):
         pretrain(folder, "--start", "random+dino")
     )
     assert "timm has no backbone 'resnet10'" in sentence(pretrain(folder, "--backbone", "resnet10"))
+    assert "takes no images of --crop 40 pixels: 32 or 48 would do" in sentence(
+        pretrain(folder, "--backbone", "xcit_nano_12_p16_224", "--crop", "40")
+    )
+    assert "The weights of resnet10t are not at" in sentence(
+        pretrain(folder, "--start", "file:nowhere.pth")
+    )
+    assert not (folder / "cache").exists()
     for image in (folder / "images").rglob("*.png"):
         image.unlink()
     assert "There is no image below" in sentence(pretrain(folder))

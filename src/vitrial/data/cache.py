@@ -20,6 +20,7 @@ import pandas as pd
 import PIL
 from filelock import FileLock
 from rich.console import Console
+from rich.filesize import decimal
 from xxhash import xxh3_64_intdigest
 
 from vitrial.atomic import write_json
@@ -340,8 +341,8 @@ def _check_space(root: Path, n: int, image: Image) -> None:
     free = shutil.disk_usage(root).free
     if needed > free:
         raise VitrialError(
-            f"The pixel cache needs {needed / 1e9:.1f} GB in {root}, where {free / 1e9:.1f} GB are "
-            "free: make room, or name another place with VITRIAL_CACHE."
+            f"The pixel cache needs {decimal(needed)} in {root}, where {decimal(free)} are free: "
+            "make room, or name another place with VITRIAL_CACHE."
         )
 
 

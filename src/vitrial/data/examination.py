@@ -154,9 +154,7 @@ def examine(
         except DataError as error:
             problems = problems + error.problems
     problems = problems + _disagreements(listed)
-    return _examine(
-        dataset.name, dataset.classes, images, used, cache, problems, dataset.has_files
-    )
+    return _examine(dataset.name, dataset.classes, images, used, cache, problems, dataset.has_files)
 
 
 def examine_prepared(data: Prepared, folder: Path) -> Examination:

@@ -117,8 +117,12 @@ def load_weights(backbone: str, weights: Path, classes: int, channels: int, crop
             pretrained_cfg_overlay={"file": str(weights), "custom_load": False},
         )
     except (SafetensorError, EOFError, OSError) as error:
-        raise VitrialError(f"{weights} is damaged ({error}): fetch it again.") from error
-    except (RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        raise VitrialError(f"{weights} is empty or damaged: fetch it again.") from error
+    except (KeyError, IndexError, AttributeError, TypeError) as error:
+        raise VitrialError(_no_weights(weights, backbone)) from error
+    except (RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        if "Unsupported operand" in str(error) or "magic number" in str(error):
+            raise VitrialError(_no_weights(weights, backbone)) from error  # no pickle at all
         if "weights_only" in str(error):
             raise VitrialError(
                 f"{weights} holds more than weights (code that would run when loaded): refused. "
@@ -194,6 +198,13 @@ def _head_names(model: nn.Module) -> list[str]:
     cfg: Any = model.pretrained_cfg
     classifier = cfg["classifier"]
     return [f"{name}." for name in ((classifier,) if isinstance(classifier, str) else classifier)]
+
+
+def _no_weights(weights: Path, backbone: str) -> str:
+    return (
+        f"{weights} holds no weights of {backbone}: name a plain state dict of this architecture, "
+        "a .safetensors or .pth file."
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from vitrial.protocol.arm import Arm
-from vitrial.protocol.checks import find_clashes
+from vitrial.protocol.checks import MOST_ARMS, find_clashes
 from vitrial.protocol.data import (
     Aptos2019Data,
     CbisDdsmData,
@@ -30,7 +30,7 @@ from vitrial.protocol.data import (
     PhantomData,
 )
 from vitrial.protocol.recipe import Plateau, Recipe
-from vitrial.protocol.section import AbsolutePath, Section
+from vitrial.protocol.section import AbsolutePath, Fraction, Section, Seed
 from vitrial.protocol.selfsupervision import Byol, Dino, LocalViews, SelfSupervision, View
 from vitrial.protocol.views import Augment, Image, Jitter, Split
 from vitrial.protocol.yaml_lines import dotted
@@ -107,7 +107,7 @@ class Protocol(Section):
     split: Split = Split()
     image: Image = Image()
     augment: Augment = Augment()
-    arms: list[Arm] = Field(min_length=1)
+    arms: list[Arm] = Field(min_length=1, max_length=MOST_ARMS)
     recipe: Recipe = Recipe()
     sources: dict[str, Data] = Field(default_factory=dict)
     pretrain: Recipe | None = None
@@ -116,9 +116,9 @@ class Protocol(Section):
     unlabelled: AbsolutePath | None = None
     share_pretraining: bool = True
     endpoint: EndpointName
-    margin: float = Field(0.02, ge=0)
-    repetitions: int = Field(5, ge=1)
-    seed: int = 0
+    margin: Fraction = 0.02
+    repetitions: int = Field(5, ge=1, le=1000)
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -8,7 +8,7 @@ from pydantic import ValidationInfo, field_validator
 
 from vitrial.models.names import check_backbone, imagenet_name, timm_name
 from vitrial.protocol.initialisation import Initialisation, parse_initialisation
-from vitrial.protocol.section import Positive, Section, absolute
+from vitrial.protocol.section import Rate, Section, absolute
 
 
 class Arm(Section):
@@ -27,7 +27,7 @@ class Arm(Section):
 
     backbone: str
     initialisation: str = "random"
-    base_lr: Positive | None = None
+    base_lr: Rate | None = None
 
     @property
     def origin(self) -> Initialisation:

@@ -12,6 +12,10 @@ from vitrial.protocol.yaml_lines import Location, dotted
 if TYPE_CHECKING:
     from vitrial.protocol import Arm, Data, Protocol, Recipe
 
+MOST_ARMS = 200
+MOST_RUNS = 10_000
+"""Each keeps its weights: of a small ViT 10,000 fill a terabyte."""
+
 
 RESERVED = ("data", "unlabelled")
 """No source may be called so: the data set and the images without labels are known by these names,
@@ -39,10 +43,34 @@ def find_clashes(protocol: Protocol) -> list[Clash]:
         *_local_clashes(protocol),
         *_arm_clashes(protocol),
         *_pair_clashes(protocol),
+        *_run_clashes(protocol),
         *_recipe_clashes(protocol.recipe, "recipe"),
         *_pretrain_clashes(protocol),
         *_endpoint_clashes(protocol),
     ]
+
+
+def backbone_clashes(protocol: Protocol) -> Iterator[Clash]:
+    """Backbones that cannot take the images of this protocol, found by building each once.
+
+    Apart from `find_clashes`, which a study that was run with another timm must pass, too.
+    """
+    from vitrial.models.fits import (
+        refused_size,
+        refused_views,
+    )  # torch and timm take seconds to import
+
+    channels, crop = protocol.image.channels, protocol.augment.crop
+    for i, arm in enumerate(protocol.arms):
+        at: Location = ("arms", i, "backbone")
+        why = refused_size(arm.model, channels, crop, "augment.crop")
+        if why is not None:
+            yield Clash(why, (at, ("augment", "crop")))
+        elif method := arm.origin.method:
+            recipe = protocol.dino if method == "dino" else protocol.byol
+            why = refused_views(arm.model, channels, crop, recipe)
+            if why is not None:
+                yield Clash(why, (at, (method,)))
 
 
 def _data_clashes(data: Data, at: Location) -> Iterator[Clash]:
@@ -118,18 +146,30 @@ def _arm_clashes(protocol: Protocol) -> Iterator[Clash]:
 
 
 def _pair_clashes(protocol: Protocol) -> Iterator[Clash]:
+    names = [arm.name for arm in protocol.arms]
+    origins = [arm.origin for arm in protocol.arms]
     for (i, one), (j, other) in combinations(enumerate(protocol.arms), 2):
         backbones = (("arms", j, "backbone"), ("arms", i, "backbone"))
         starts = (("arms", j, "initialisation"), ("arms", i, "initialisation"))
-        if one.name == other.name:
-            sentence = f"the arm '{other.name}' is listed already"
+        if names[i] == names[j]:
+            sentence = f"the arm '{names[j]}' is listed already"
             if one.model != other.model:
                 sentence += ": to compare weights, name them by timm:TAG"
             yield Clash(sentence, backbones + starts)
         ours, theirs = (arm.backbone.partition(".")[0] for arm in (one, other))
-        if one.origin.kind == "file" and one.origin.base == other.origin.base and ours != theirs:
+        if origins[i].kind == "file" and origins[i].base == origins[j].base and ours != theirs:
             sentence = f"one file cannot hold the weights of {ours} and of {theirs}"
             yield Clash(sentence, starts + backbones)
+
+
+def _run_clashes(protocol: Protocol) -> Iterator[Clash]:
+    runs = len(protocol.arms) * protocol.repetitions
+    if runs > MOST_RUNS:
+        sentence = (
+            f"{len(protocol.arms)} arms x {protocol.repetitions} repetitions are {runs:,} runs, "
+            f"more than {MOST_RUNS:,}"
+        )
+        yield Clash(sentence, (("repetitions",), ("arms",)))
 
 
 def _recipe_clashes(recipe: Recipe, section: str) -> Iterator[Clash]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from vitrial.protocol.section import AbsolutePath, Section, absolute
+from vitrial.protocol.section import AbsolutePath, Section, Seed, absolute
 
 
 class DataSection(Section):
@@ -23,7 +23,7 @@ class DataSection(Section):
             them, as one group, with a note; `leave_out` all of them; or `stop`.
     """
 
-    limit: int | None = Field(None, ge=10)
+    limit: int | None = Field(None, ge=10, le=100_000_000)
     classes: list[str] | None = Field(None, min_length=2)
     relabel: dict[str, str] | None = None
     on_problem: Literal["stop", "leave_out"] = "stop"
@@ -87,9 +87,9 @@ class PhantomData(DataSection):
 
     source: Literal["phantom"]
     task: Literal["dermoscopy", "fundus", "mammogram"] = "dermoscopy"
-    patients: int = Field(400, ge=20)
+    patients: int = Field(400, ge=20, le=100_000)
     size: int = Field(128, ge=32, le=1024)
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Aptos2019Data(DataSection):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import reduce
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
 
 from vitrial.protocol import Protocol, Section
-from vitrial.protocol.checks import Clash
+from vitrial.protocol.checks import Clash, backbone_clashes
 from vitrial.protocol.yaml_lines import Location
 from vitrial.spelling import did_you_mean, nearest
 
@@ -51,15 +51,31 @@ SENTENCES = {
     "less_than": "must be less than {lt}, not {got}",
     "less_than_equal": "must be {le} or less, not {got}",
     "too_short": "must have {min_length} entries at least, not {actual_length}",
-    "too_long": "must have {max_length} entries, not more",
+    "too_long": "must have {max_length} entries at most",
     "string_pattern_mismatch": "may hold letters, digits, '.', '_' and '-' only (a letter or digit "
     "first), unlike {got}",
     "value_error": "{error}",
 }
 
 
-def find_faults(tree: Tree, folder: Path) -> list[Finding]:
-    """Everything wrong with a protocol, as (location, sentence).
+MOST_FAULTS = 50
+"""More sentences than anyone reads before changing something."""
+
+
+class Findings(NamedTuple):
+    """What is wrong.
+
+    Attributes:
+        faults: Up to `MOST_FAULTS`, as (location, sentence).
+        more: How many there are besides, at the least.
+    """
+
+    faults: list[Finding]
+    more: int
+
+
+def find_faults(tree: Tree, folder: Path, build: bool = True) -> Findings:
+    """Everything wrong with a protocol.
 
     Validation stops at the first storey that fails: fields first, then their combinations. So what
     is wrong is put right in a copy, which is validated again until nothing new comes up.
@@ -67,20 +83,17 @@ def find_faults(tree: Tree, folder: Path) -> list[Finding]:
     Args:
         tree: The protocol as it stands in a file, arms expanded.
         folder: Where relative paths start.
+        build: Build each backbone, to see whether it takes the protocol's images.
     """
     tree = copy.deepcopy(tree)
     findings: list[Finding] = []
     mended: set[Location] = set()
     while errors := _validate(tree, folder):
         if errors[0]["type"] == "clashes":
-            clashes: list[Clash] = errors[0]["ctx"]["clashes"]
-            # A value that was put right by us cannot clash with what the user wrote.
-            return findings + [
-                (clash.keys[0], clash.sentence)
-                for clash in clashes
-                if not any(_overlap(key, other) for key in clash.keys for other in mended)
-            ]
-        found = [(_location(error), error) for error in errors]
+            findings += _of_the_user(errors[0]["ctx"]["clashes"], mended)
+            return Findings(findings[:MOST_FAULTS], len(findings[MOST_FAULTS:]))
+        room = MOST_FAULTS - len(findings)
+        found = [(_location(error), error) for error in errors[:room]]
         misspelt = {
             (*location[:-1], key)
             for location, error in found
@@ -94,9 +107,23 @@ def find_faults(tree: Tree, folder: Path) -> list[Finding]:
             if not (error["type"] == "missing" and location in misspelt):
                 findings.append((location, _sentence(error)))
         mended |= misspelt
+        if len(errors) > room:
+            return Findings(findings, len(errors) - room)
         if tree == before:  # nothing stands in for it: what else is wrong, the next check will say
-            break
-    return findings
+            return Findings(findings, 0)
+    if build:
+        protocol = Protocol.model_validate(tree, context={"folder": folder})
+        findings += _of_the_user(backbone_clashes(protocol), mended)
+    return Findings(findings[:MOST_FAULTS], len(findings[MOST_FAULTS:]))
+
+
+def _of_the_user(clashes: Iterable[Clash], mended: set[Location]) -> list[Finding]:
+    """Clashes without those of a value that was put right by us."""
+    return [
+        (clash.keys[0], clash.sentence)
+        for clash in clashes
+        if not any(_overlap(key, other) for key in clash.keys for other in mended)
+    ]
 
 
 def _validate(tree: Tree, folder: Path) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import yaml
 from vitrial.atomic import write_text
 from vitrial.errors import VitrialError
 from vitrial.protocol import Protocol
-from vitrial.protocol.faults import SECTIONS, find_faults
+from vitrial.protocol.checks import MOST_ARMS
+from vitrial.protocol.faults import MOST_FAULTS, SECTIONS, find_faults
 from vitrial.protocol.yaml_lines import RESOLVERS, Document, Fault, Location, read_yaml
-from vitrial.spelling import nearest
+from vitrial.spelling import did_you_mean, nearest
 
 READY = Path(__file__).parents[1] / "protocols"
 NAME_LISTS = frozenset({"classes"})
+LARGEST = 100_000
+"""Bytes of a file: several times what `MOST_ARMS` arms take, and read in an instant."""
 
 
 class ProtocolError(VitrialError):
@@ -26,13 +30,17 @@ class ProtocolError(VitrialError):
         problems: The faults, in the order of their lines.
     """
 
-    def __init__(self, file: str, problems: list[Fault]) -> None:
+    def __init__(self, file: str, problems: list[Fault], more: int = 0) -> None:
         self.problems = sorted(problems, key=lambda fault: fault.line or 0)
-        lines = "".join(f"\n  {fault}" for fault in self.problems)
+        lines = "".join(f"\n  {_short(str(fault))}" for fault in self.problems[:MOST_FAULTS])
+        if more := more + len(self.problems[MOST_FAULTS:]):
+            lines += f"\n  and {more:,} more"
         super().__init__(f"{file} cannot be used as a protocol:{lines}")
 
 
-def load_protocol(name_or_path: str | Path, root: Path | None = None) -> Protocol:
+def load_protocol(
+    name_or_path: str | Path, root: Path | None = None, *, build: bool = True
+) -> Protocol:
     """Read a ready-made protocol or a YAML file.
 
     Paths in a file are relative to its folder, in a ready-made protocol to the current one.
@@ -40,6 +48,8 @@ def load_protocol(name_or_path: str | Path, root: Path | None = None) -> Protoco
     Args:
         name_or_path: The name of a ready-made protocol, or a file.
         root: Takes the place of `data.root`; relative to the current folder.
+        build: Build each backbone, to see whether it takes the protocol's images; needless for a
+            protocol that has been run.
 
     Raises:
         ProtocolError: With all that is wrong, each with its line.
@@ -55,13 +65,14 @@ def load_protocol(name_or_path: str | Path, root: Path | None = None) -> Protoco
         empty = Fault(None, "", "holds no keys such as `name`, `data` and `arms`")
         raise ProtocolError(label, document.faults or [empty])
     faults = document.faults + _replace_root(document, root)
+    if (arms := _number_of_arms(document.tree)) > MOST_ARMS:
+        sentence = f"these are {arms:,} arms, more than {MOST_ARMS}: leave some out"
+        raise ProtocolError(label, [*faults, document.blame(("arms",), sentence)])
     tree, origins = _expand_arms(document.tree)
-    faults += [
-        document.blame(_origin(location, origins), sentence)
-        for location, sentence in find_faults(tree, folder)
-    ]
+    found, more = find_faults(tree, folder, build)
+    faults += [document.blame(_origin(location, origins), sentence) for location, sentence in found]
     if faults:
-        raise ProtocolError(label, list(dict.fromkeys(faults)))
+        raise ProtocolError(label, list(dict.fromkeys(faults)), more)
     return Protocol.model_validate(tree, context={"folder": folder})
 
 
@@ -100,11 +111,13 @@ def write_protocol(protocol: Protocol, path: Path) -> None:
 
 def _text(file: Path, label: str) -> str:
     try:
-        return file.read_bytes().decode("utf-8-sig")
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST + 1)
+        if len(content) <= LARGEST:
+            return content.decode("utf-8-sig")
+        fault = Fault(None, "", f"longer than the {LARGEST:,} bytes that a protocol may have")
     except (FileNotFoundError, NotADirectoryError):
-        beside = [str(file.with_name(other.name)) for other in file.parent.glob("*.y*ml")]
-        sentence = _no_such(label, "neither a file nor a ready-made protocol", beside)
-        fault = Fault(None, "", sentence)
+        fault = Fault(None, "", _no_file(file, label))
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         fault = Fault(line, "", "not UTF-8 text: save the file as UTF-8")
@@ -113,8 +126,20 @@ def _text(file: Path, label: str) -> str:
     raise ProtocolError(label, [fault])
 
 
+def _no_file(file: Path, label: str) -> str:
+    beside = sorted(str(file.with_name(other.name)) for other in file.parent.glob("*.y*ml"))
+    if file.suffix in (".yaml", ".yml") or len(file.parts) > 1:
+        hint = did_you_mean(label, beside)
+        return f"there is no such file{hint or ': correct the path, or restore the file'}"
+    return _no_such(label, "neither a file nor a ready-made protocol", beside)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 500 else f"{text[:500]}..."
+
+
 def _no_such(name: str, what: str, others: list[str]) -> str:
-    known = [*ready_protocols(), *sorted(others)]
+    known = [*ready_protocols(), *others]
     close = nearest(name, known, count=len(known))
     ordered = [*close, *(other for other in known if other not in close)]
     return f"{what}: choose {' or '.join(ordered[:10])}"
@@ -131,6 +156,14 @@ def _replace_root(document: Document, root: Path | None) -> list[Fault]:
     # A leading ~ is left to validation, which reports users that do not exist.
     data["root"] = str(root if str(root).startswith("~") else Path.cwd() / root)
     return []
+
+
+def _number_of_arms(tree: dict[str, Any]) -> int:
+    """How many arms `_expand_arms` makes."""
+    arms = tree.get("arms")
+    items = arms if isinstance(arms, list) else []
+    lists = (_nonempty_lists(arm) if isinstance(arm, dict) else {} for arm in items)
+    return sum(math.prod(map(len, keys.values())) for keys in lists)
 
 
 # For each expanded arm: its position in the file, and which item of each list it took.

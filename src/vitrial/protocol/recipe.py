@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vitrial.protocol.section import Positive, Section
+from vitrial.protocol.section import LARGEST_BATCH, Decay, Positive, Rate, Section
 
 
 class Plateau(Section):
@@ -20,8 +20,8 @@ class Plateau(Section):
     """
 
     factor: float = Field(0.1, gt=0, lt=1)
-    patience: int = Field(10, ge=1)
-    final_lr: Positive = 1e-6
+    patience: int = Field(10, ge=1, le=100_000)
+    final_lr: Rate = 1e-6
 
 
 class Recipe(Section):
@@ -43,13 +43,13 @@ class Recipe(Section):
     """
 
     optimizer: Literal["adam", "adamw"] = "adam"
-    base_lr: Positive = 1e-4
-    batch_size: int = Field(64, ge=1)
-    weight_decay: float = Field(1e-5, ge=0)
+    base_lr: Rate = 1e-4
+    batch_size: int = Field(64, ge=1, le=LARGEST_BATCH)
+    weight_decay: Decay = 1e-5
     clip_norm: Positive | None = 1.0
-    warmup_steps: int = Field(1000, ge=0)
+    warmup_steps: int = Field(1000, ge=0, le=10_000_000)
     plateau: Plateau = Plateau()
-    epochs: int = Field(200, ge=1)
+    epochs: int = Field(200, ge=1, le=100_000)
     precision: Literal["bf16", "fp32"] = "bf16"
     compile: bool = False
     class_weights: Literal["none", "balanced"] = "none"

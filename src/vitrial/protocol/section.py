@@ -19,17 +19,26 @@ def absolute(path: Path, info: ValidationInfo) -> Path:
     return Path(os.path.normpath(folder / expanded))
 
 
+# Every number has bounds: far beyond what anyone would mean, and small enough to go on with.
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=1000)]
+Rate = Annotated[float, Field(gt=0, le=10)]
+Decay = Annotated[float, Field(ge=0, le=10)]
+Epochs = Annotated[int, Field(ge=0, le=100_000)]
+Width = Annotated[int, Field(ge=1, le=1_000_000)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 # Strict(False): a text may stand for a path, and a list for a tuple.
 AbsolutePath = Annotated[Path, Strict(False), AfterValidator(absolute)]
-Pair = Annotated[tuple[float, float], Strict(False)]
 PositivePair = Annotated[tuple[Positive, Positive], Strict(False)]
 
 
 SMALLEST = 32
 """Side in pixels: from less, the last stage of a ResNet sees a single pixel, for which oneDNN's
 bf16 convolution (seen in torch 2.14) gives gradients that are not finite."""
+
+
+LARGEST_BATCH = 65_536
+"""Images a step: twice the largest batches that the methods' papers speak of."""
 
 
 class Section(BaseModel):

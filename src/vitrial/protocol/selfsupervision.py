@@ -6,10 +6,21 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, field_validator, model_validator
 
-from vitrial.protocol.section import SMALLEST, Fraction, Pair, Positive, PositivePair, Section
+from vitrial.protocol.section import (
+    LARGEST_BATCH,
+    SMALLEST,
+    Decay,
+    Epochs,
+    Fraction,
+    Positive,
+    PositivePair,
+    Rate,
+    Section,
+    Width,
+)
 from vitrial.protocol.views import Jitter
 
-Decay = Annotated[float, Field(ge=0)]
+DecayPair = Annotated[tuple[Decay, Decay], Strict(False)]
 
 
 class View(Section):
@@ -73,13 +84,13 @@ class SelfSupervision(Section):
         precision: `bf16` autocast, on a device that has instructions for it, or `fp32`.
     """
 
-    epochs: int = Field(100, ge=1)
-    batch_size: int = Field(64, ge=2)
+    epochs: int = Field(100, ge=1, le=100_000)
+    batch_size: int = Field(64, ge=2, le=LARGEST_BATCH)
     optimizer: Literal["adamw", "adam"] = "adamw"
-    base_lr: Positive = 5e-4
-    final_lr: Positive = 1e-6
-    warmup_epochs: int = Field(10, ge=0)
-    weight_decay: Annotated[tuple[Decay, Decay], Strict(False)] = (0.04, 0.4)
+    base_lr: Rate = 5e-4
+    final_lr: Rate = 1e-6
+    warmup_epochs: Epochs = 10
+    weight_decay: DecayPair = (0.04, 0.4)
     clip_norm: Positive | None = 3.0
     drop_path: float = Field(0.1, ge=0, lt=1)
     momentum: Fraction = 0.996
@@ -88,7 +99,7 @@ class SelfSupervision(Section):
     vflip: Fraction | None = None
     grayscale: Fraction = 0.2
     sigma: PositivePair = (0.1, 2.0)
-    knn_every: int = Field(5, ge=1)
+    knn_every: int = Field(5, ge=1, le=100_000)
     precision: Literal["bf16", "fp32"] = "bf16"
 
     @field_validator("sigma")
@@ -133,14 +144,14 @@ class Dino(SelfSupervision):
 
     global_views: TwoViews = (View(blur=1.0), View(blur=0.1, solarise=0.2))
     local_views: LocalViews = LocalViews()
-    hidden_dim: int = Field(2048, ge=1)
-    bottleneck_dim: int = Field(256, ge=1)
-    output_dim: int = Field(4096, ge=2)
+    hidden_dim: Width = 2048
+    bottleneck_dim: Width = 256
+    output_dim: int = Field(4096, ge=2, le=1_000_000)
     student_temperature: Positive = 0.1
     teacher_temperature: PositivePair = (0.04, 0.07)
-    teacher_warmup_epochs: int = Field(30, ge=0)
+    teacher_warmup_epochs: Epochs = 30
     centre_momentum: Fraction = 0.9
-    freeze_last_layer: int = Field(1, ge=0)
+    freeze_last_layer: Epochs = 1
 
 
 class Byol(SelfSupervision):
@@ -153,11 +164,11 @@ class Byol(SelfSupervision):
     """
 
     momentum: Fraction = 0.99
-    weight_decay: Pair = (0.04, 0.04)
+    weight_decay: DecayPair = (0.04, 0.04)
     drop_path: float = Field(0.0, ge=0, lt=1)
     views: TwoViews = (
         View(scale=(0.08, 1.0), blur=1.0),
         View(scale=(0.08, 1.0), blur=0.1, solarise=0.2),
     )
-    hidden_dim: int = Field(4096, ge=1)
-    output_dim: int = Field(256, ge=1)
+    hidden_dim: Width = 4096
+    output_dim: Width = 256

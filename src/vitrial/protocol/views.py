@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, field_validator
 
-from vitrial.protocol.section import SMALLEST, Fraction, Pair, Positive, PositivePair, Section
+from vitrial.protocol.section import SMALLEST, Fraction, Positive, PositivePair, Section, Seed
+
+Gray = Annotated[float, Field(ge=-65536, le=65536)]
+"""A value of a 16-bit image, with or without sign."""
 
 
 class Split(Section):
@@ -29,7 +32,7 @@ class Split(Section):
     grouped: bool = True
     stratify: list[str] = Field(default_factory=list)
     labelled: float = Field(1.0, gt=0, le=1)
-    seed: int = 0
+    seed: Seed = 0
 
     @field_validator("fractions")
     @classmethod
@@ -52,7 +55,7 @@ class Image(Section):
 
     resize: int = Field(256, ge=16, le=2048)
     channels: Literal[1, 3] = 3
-    window: Pair = (0, 65535)
+    window: Annotated[tuple[Gray, Gray], Strict(False)] = (0, 65535)
     trim: Literal["none", "fundus", "mammogram"] = "none"
 
     @field_validator("window")

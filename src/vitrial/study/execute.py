@@ -19,6 +19,7 @@ from vitrial.protocol import Protocol
 from vitrial.protocol.checks import GRADED
 from vitrial.study.initial import refuse_unfit_arms
 from vitrial.study.plan import Stage, plan, sources_used
+from vitrial.study.preflight import check_stages, preflight, without
 from vitrial.study.progress import StudyProgress, strangers_sentence
 from vitrial.study.run import run_stage
 from vitrial.study.store import RunFolder
@@ -34,6 +35,7 @@ def run(
     cache: Path | None = None,
     workers: int | None = None,
     console: Console | None = None,
+    skip_missing: bool = False,
 ) -> Study:
     """Carry out a protocol; runs that are done already are kept, interrupted ones go on.
 
@@ -43,22 +45,26 @@ def run(
         cache: Where pixel caches lie; `$VITRIAL_CACHE` or `~/.cache/vitrial` if left out.
         workers: Processes that read batches ahead; chosen for the machine if left out.
         console: Where progress is shown; standard error if left out.
+        skip_missing: Go on without the arms whose weights, data or memory are missing.
 
     Returns:
         The study. Runs that failed are listed in its status, each with its reason.
 
     Raises:
         DataError: Something in a data set is wrong, with everything that is.
-        VitrialError: A backbone cannot take the protocol's images.
+        VitrialError: Something that the runs need is missing, with everything that is.
     """
     root = Path(out) if out is not None else Path("studies") / protocol.name
-    refuse_unfit_arms(protocol)
-    datasets = prepare_datasets(protocol, cache)
+    skipped = preflight(protocol, root, cache, skip_missing=skip_missing)
+    carried_out = without(protocol, skipped)
+    refuse_unfit_arms(carried_out)
+    datasets = prepare_datasets(carried_out, cache)
+    stages = plan(carried_out, fingerprints(datasets))
+    notes = check_stages(stages, protocol, datasets, root)
     examination = examine_prepared(datasets["data"], root / EXAMINATION)
     sources = (data.problems for name, data in datasets.items() if name != "data")
     problems = examination.problems + [problem for found in sources for problem in found]
-    stages = plan(protocol, fingerprints(datasets))
-    study = Study.write(root, protocol, datasets["data"], stages, problems)
+    study = Study.write(root, protocol, datasets["data"], stages, problems, skipped)
     workers = default_workers() if workers is None else workers
     console = console or Console(stderr=True)
     if left_out := sum(problem.fatal for problem in problems):
@@ -74,6 +80,9 @@ def run(
             soft_wrap=True,
             highlight=False,
         )
+    notes += [f"Skipped: {arm}. {why}" for arm, why in skipped.items()]
+    for note in notes:
+        console.print(note, soft_wrap=True, highlight=False, markup=False)
     if strangers := study.strangers():
         console.print(strangers_sentence(strangers), highlight=False)
     with StudyProgress(stages, console) as progress:

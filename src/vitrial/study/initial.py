@@ -38,9 +38,11 @@ def initial_model(
     """
     torch.manual_seed(seed_of(seed, "initialisation"))
     if start is not None:
-        return load_trained(build_backbone(arm.model, classes, channels, crop), start)
+        model = load_trained(build_backbone(arm.model, classes, channels, crop), start)
+        return _refuse_not_finite(model, start)
     if weights := weights_file(arm):
-        return load_weights(arm.model, weights, classes, channels, crop)
+        model = load_weights(arm.model, weights, classes, channels, crop)
+        return _refuse_not_finite(model, weights)
     return build_backbone(arm.model, classes, channels, crop)
 
 
@@ -58,6 +60,16 @@ def refuse_unfit_arms(protocol: Protocol) -> None:
             faults.append(str(error))
     if faults:
         raise VitrialError(" ".join(faults))
+
+
+def _refuse_not_finite(model: nn.Module, weights: Path) -> nn.Module:
+    for name, value in model.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise VitrialError(
+                f"{weights} holds weights that are not finite, in {name}: name another file, or "
+                "make it anew."
+            )
+    return model
 
 
 def normalisation(

@@ -116,11 +116,13 @@ def sources_used(protocol: Protocol) -> dict[str, Data]:
     return {name: data for name, data in protocol.sources.items() if name in used}
 
 
-AFTERWARDS = ("cli.py", "compare", "explanation", "report")
+AFTERWARDS = ("__main__.py", "cli.py", "compare", "explanation", "report", "terminal.py")
 """Files and folders of the program that change no run."""
 AFTERWARDS_OF_STUDY = (
     "explain.py",
+    "footprint.py",
     "images.py",
+    "preflight.py",
     "progress.py",
     "provenance.py",
     "study.py",

@@ -13,7 +13,8 @@ from vitrial.data.batches import UnlabelledImages
 from vitrial.data.prepared import pixel_statistics
 from vitrial.data.unlabelled import prepare_unlabelled
 from vitrial.errors import VitrialError
-from vitrial.models.initialisation import weights_record
+from vitrial.models.fits import refused_size, refused_views
+from vitrial.models.initialisation import weights_file, weights_record
 from vitrial.protocol import Arm, Augment, Byol, Dino, Image, digest
 from vitrial.seeds import seed_of
 from vitrial.study.execute import default_workers
@@ -63,6 +64,8 @@ def pretrain_folder(
     """
     image, augment = image or Image(), augment or Augment()
     console = console or Console(stderr=True)
+    if RunFolder(out).status != "done":
+        weights_file(arm)  # looked for before images are decoded
     part, problems = prepare_unlabelled(root, image, cache, on_problem="leave_out", key="--data")
     if left_out := sum(problem.fatal for problem in problems):
         console.print(f"{left_out} images cannot be used and are left out.", highlight=False)
@@ -146,6 +149,11 @@ def simple_recipe(
         raise VitrialError(
             f"--start must be random, imagenet, timm:TAG or file:PATH, not '{start}'."
         )
+    why = refused_size(arm.model, image.channels, crop, "--crop") or refused_views(
+        arm.model, image.channels, crop, recipe
+    )
+    if why is not None:
+        raise VitrialError(f"{why}.")
     return arm, recipe, image, augment
 
 

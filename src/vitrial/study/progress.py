@@ -15,7 +15,7 @@ from vitrial.evaluate.metrics import ENDPOINTS
 from vitrial.study.plan import Stage
 from vitrial.train.checkpoint import History
 
-COLOURS = {"done": "green", "running": "cyan", "failed": "red", "left": "dim"}
+COLOURS = {"done": "green", "running": "cyan", "failed": "red", "left": "dim", "skipped": "yellow"}
 
 
 def status_table(status: pd.DataFrame) -> Table:
@@ -25,7 +25,8 @@ def status_table(status: pd.DataFrame) -> Table:
         state = f"[{COLOURS[row['status']]}]{row['status']}[/]"
         table.add_row(state, escape(row["name"]), str(row["epochs"] or ""), escape(row["why"]))
     counts = status["status"].value_counts()
-    table.caption = ", ".join(f"{counts.get(name, 0)} {name}" for name in COLOURS)
+    named = [name for name in COLOURS if name != "skipped" or "skipped" in counts]
+    table.caption = ", ".join(f"{counts.get(name, 0)} {name}" for name in named)
     return table
 
 

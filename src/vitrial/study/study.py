@@ -55,6 +55,7 @@ class Study:
         data: Prepared,
         stages: list[Stage],
         problems: list[Problem],
+        skipped: dict[str, str] | None = None,
     ) -> Study:
         """Lay down a study before its first run; the stages of a former plan are left in place."""
         write_protocol(protocol, path / "protocol.yaml")
@@ -68,6 +69,7 @@ class Study:
             "classes": data.classes,
             "fingerprint": data.fingerprint(),
             "split": data.split_hash(),
+            "skipped": skipped or {},
             "left_out": sum(problem.fatal for problem in problems),
             "stages": [
                 {
@@ -87,7 +89,10 @@ class Study:
         return cls(path, protocol, facts)
 
     def status(self) -> pd.DataFrame:
-        """A row a stage: name, kind, status (done, running, failed, left), epochs and why."""
+        """A row a stage: name, kind, status, epochs and why.
+
+        The status is done, running, failed or left; arms that were skipped have a row each.
+        """
         rows = []
         for stage in self.facts["stages"]:
             folder = RunFolder(self.path / stage["folder"])
@@ -95,6 +100,9 @@ class Study:
             why = folder.failure() if status == "failed" else ""
             epochs = len(folder.metrics())
             rows.append({**stage, "status": status, "epochs": epochs, "why": why})
+        for arm, why in self.facts.get("skipped", {}).items():
+            skipped = {"name": arm, "arm": arm, "kind": "finetune", "status": "skipped"}
+            rows.append({**skipped, "epochs": 0, "why": why})
         return pd.DataFrame(rows)
 
     def strangers(self) -> list[str]:
@@ -172,9 +180,11 @@ class Study:
         return pd.DataFrame(rows)
 
     def caption(self) -> str:
-        """What the table shows, in one line, and in what its runs are unlike."""
+        """What the table shows, in one line; in what its runs are unlike, and which are skipped."""
         records = [{"arm": run["arm"], **self._provenance(run)} for run, _ in self.runs()]
         title = caption(self.facts["data"], self.protocol.endpoint, len(self.facts["classes"]))
+        if skipped := ", ".join(self.facts.get("skipped", {})):
+            title += f"; skipped: {skipped}"
         return ". ".join([title, *unlike(records)])
 
     def table(self) -> pd.DataFrame:
@@ -195,4 +205,4 @@ def load_study(path: Path | str) -> Study:
             f"{path} holds no study: name the folder that `vitrial run` printed, or run one first."
         )
     facts = json.loads((path / "study.json").read_text())
-    return Study(path, load_protocol(path / "protocol.yaml"), facts)
+    return Study(path, load_protocol(path / "protocol.yaml", build=False), facts)

@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from vitrial.errors import VitrialError
 from vitrial.evaluate.metrics import ENDPOINTS, Metric
-from vitrial.protocol import Arm, Protocol
+from vitrial.protocol import Arm, Protocol, Recipe
 from vitrial.protocol.file import write_protocol
 from vitrial.seeds import seed_of
 from vitrial.study.execute import carry_out, default_workers, fingerprints, prepare_datasets
 from vitrial.study.initial import refuse_unfit_arms
 from vitrial.study.plan import Stage, plan
+from vitrial.study.preflight import check_stages, preflight, without
 from vitrial.study.progress import StudyProgress
 from vitrial.study.store import RunFolder
 
@@ -47,6 +49,7 @@ def tune_rates(
     cache: Path | None = None,
     workers: int | None = None,
     console: Console | None = None,
+    skip_missing: bool = False,
 ) -> Tuning:
     """Train each arm once at each rate and keep the rate of the best validation score.
 
@@ -59,21 +62,32 @@ def tune_rates(
         cache: Where pixel caches lie.
         workers: Processes that read batches ahead.
         console: Where progress is shown.
+        skip_missing: Go on without the arms whose weights, data or memory are missing; they keep
+            their rates.
 
     Raises:
-        VitrialError: A rate lies below the recipe's final rate, or every arm failed at every rate.
+        VitrialError: A rate is impossible, something that the runs need is missing, or every arm
+            failed at every rate.
     """
-    if min(rates) < protocol.recipe.plateau.final_lr:
-        raise VitrialError(
-            f"The rate {min(rates):g} lies below recipe.plateau.final_lr "
-            f"{protocol.recipe.plateau.final_lr:g}: try larger rates."
-        )
-    refuse_unfit_arms(protocol)
+    for rate in rates:
+        _check_rate(rate, protocol)
     root = Path(out) if out is not None else Path("studies") / protocol.name
-    datasets = prepare_datasets(protocol, cache)
-    stages = tuning_stages(protocol, tuple(rates), fingerprints(datasets))
+    console = console or Console(stderr=True)
+
+    def planner(protocol: Protocol, fingerprints: dict[str, str]) -> list[Stage]:
+        return tuning_stages(protocol, tuple(rates), fingerprints)
+
+    skipped = preflight(protocol, root, cache, skip_missing=skip_missing, planner=planner)
+    carried_out = without(protocol, skipped)
+    refuse_unfit_arms(carried_out)
+    datasets = prepare_datasets(carried_out, cache)
+    stages = planner(carried_out, fingerprints(datasets))
+    notes = check_stages(stages, protocol, datasets, root)
+    notes += [f"Skipped: {arm}. {why}" for arm, why in skipped.items()]
+    for note in notes:
+        console.print(note, soft_wrap=True, highlight=False, markup=False)
     workers = default_workers() if workers is None else workers
-    with StudyProgress(stages, console or Console(stderr=True)) as progress:
+    with StudyProgress(stages, console) as progress:
         for stage in stages:
             carry_out(stage, protocol, datasets[stage.dataset], root, workers, progress)
     tuned_stages = [stage for stage in stages if stage.kind == "tune"]
@@ -81,6 +95,19 @@ def tune_rates(
     tuned = protocol.model_copy(update={"arms": _tuned_arms(protocol, scores)})
     write_protocol(tuned, root / "tuned.yaml")
     return Tuning(scores, tuned, root / "tuned.yaml")
+
+
+def _check_rate(rate: float, protocol: Protocol) -> None:
+    try:
+        Recipe(base_lr=rate)
+    except ValidationError as error:
+        why = error.errors()[0]["msg"].removeprefix("Input should be ")
+        raise VitrialError(f"--rate {rate:g} must be {why}.") from error
+    if rate < protocol.recipe.plateau.final_lr:
+        raise VitrialError(
+            f"The rate {rate:g} lies below recipe.plateau.final_lr "
+            f"{protocol.recipe.plateau.final_lr:g}: try larger rates."
+        )
 
 
 def tuning_stages(
