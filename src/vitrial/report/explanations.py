@@ -18,7 +18,7 @@ from vitrial.compare.explanations import (
     paired_table,
     sanity_table,
 )
-from vitrial.explanation.shown import read_shown
+from vitrial.explanation.explained import read_explained
 from vitrial.report.figure_one import METHOD_WORDS
 from vitrial.report.viewer import viewer_data
 
@@ -79,15 +79,17 @@ def section(folder: Path, margin: float) -> dict[str, Any] | None:
     Returns:
         None where nothing was measured. Tables that nothing was measured for are empty; `data` is
         None without `shown.npz`.
+
+    Raises:
+        DamagedError: Something in the folder is not what was written.
     """
-    if not (folder / "measures.parquet").exists():
+    found = read_explained(folder)
+    if found is None:
         return None
-    measures = pd.read_parquet(folder / "measures.parquet")
-    sanity = _sanity(folder / "sanity.parquet")
+    measures, sanity = found.measures, _sanity(found.sanity)
     table = method_table(measures)
     failing = {(row["arm"], row["method"]) for row in sanity if not row["passes"]}
     unbeaten = _unbeaten(against_baselines(measures))
-    shown = read_shown(folder / "shown.npz") if (folder / "shown.npz").exists() else []
     return {
         "folder": folder.name,
         "margin": margin,
@@ -100,15 +102,15 @@ def section(folder: Path, margin: float) -> dict[str, Any] | None:
         "sharp": _sharp(table, failing),
         "paired": _paired(measures, margin),
         "sanity": sanity,
-        "data": viewer_data(shown) if shown else None,
+        "data": viewer_data(found.shown) if found.shown else None,
     }
 
 
-def _sanity(path: Path) -> list[dict[Any, Any]]:
+def _sanity(measured: pd.DataFrame) -> list[dict[Any, Any]]:
     """How much of each method's maps is left when all weights are random."""
-    if not path.exists():
+    if measured.empty:
         return []
-    rows = sanity_table(pd.read_parquet(path)).to_dict("records")
+    rows = sanity_table(measured).to_dict("records")
     return [{**row, "words": _method(row["method"])} for row in rows]
 
 

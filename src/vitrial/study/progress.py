@@ -14,7 +14,7 @@ from rich.table import Table
 from vitrial.study.plan import Stage
 from vitrial.train.checkpoint import History
 
-COLOURS = {"done": "green", "running": "cyan", "failed": "red", "left": "dim"}
+COLOURS = {"done": "green", "running": "cyan", "damaged": "red", "failed": "red", "left": "dim"}
 
 
 def status_table(status: pd.DataFrame) -> Table:
@@ -24,7 +24,9 @@ def status_table(status: pd.DataFrame) -> Table:
         state = f"[{COLOURS[row['status']]}]{row['status']}[/]"
         table.add_row(state, escape(row["name"]), str(row["epochs"] or ""), escape(row["why"]))
     counts = status["status"].value_counts()
-    table.caption = ", ".join(f"{counts.get(name, 0)} {name}" for name in COLOURS)
+    table.caption = ", ".join(
+        f"{counts.get(name, 0)} {name}" for name in COLOURS if name != "damaged" or name in counts
+    )
     return table
 
 
@@ -100,6 +102,10 @@ class StudyProgress:
     def skip(self, stage: Stage, why: str) -> None:
         """A stage needs nothing from this process."""
         self._line(f"[dim]kept    {escape(stage.name)}: {why}[/]")
+
+    def note(self, sentence: str) -> None:
+        """Something that the user should know of the stage at hand."""
+        self.console.print(escape(sentence), soft_wrap=True, highlight=False)
 
     def fail(self, stage: Stage, why: str) -> None:
         """A stage ended early."""

@@ -18,12 +18,13 @@ from torch import nn
 from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
 from vitrial.evaluate.predict import CentralView, predict
+from vitrial.layout import WEIGHTS
 from vitrial.protocol import Protocol, Recipe
 from vitrial.study.initial import initial_model, normalisation
 from vitrial.study.plan import Stage
 from vitrial.study.selfsupervise import selfsupervise
 from vitrial.study.store import RunFolder
-from vitrial.train.checkpoint import WEIGHTS, History
+from vitrial.train.checkpoint import History
 from vitrial.train.fit import Training, fit
 from vitrial.train.launch import launch
 
@@ -49,15 +50,15 @@ def run_stage(
     if not isinstance(stage.recipe, Recipe):
         selfsupervise(stage, protocol, data, root, workers, fabric, on_epoch)
         return
-    start = root / stage.start.folder / WEIGHTS if stage.start else None
+    start = RunFolder(root / stage.start.folder).weights() if stage.start else None
     shape = (len(data.classes), protocol.image.channels, protocol.augment.crop)
     model = initial_model(stage.arm, *shape, stage.seed, start)
     mean, std = normalisation(stage.recipe.normalise, model, data.mean, data.std)
     training = Training(
         data, stage.recipe, protocol.augment, protocol.endpoint, mean, std, stage.seed, workers
     )
-    history = fit(model, training, folder.path, fabric, on_epoch)
-    folder.write_metrics(history)
+    # A stage that lacks no more than its predictions, or its result, is not trained again.
+    history = folder.trained() or fit(model, training, folder.path, fabric, on_epoch)
     started = time.perf_counter()
     if stage.kind == "finetune":
         model.load_state_dict(load_file(folder.path / WEIGHTS))
@@ -76,7 +77,8 @@ def run_stage(
             * len(data.rows_of("train"))
             / seconds["train_seconds"],
             "parameters": sum(p.numel() for p in model.parameters()),
-        }
+        },
+        history,
     )
 
 

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vitrial.errors import VitrialError
+from vitrial.layout import TUNED
+from vitrial.outputs import refuse_existing
 from vitrial.protocol import Arm, Protocol
 from vitrial.protocol.file import write_protocol
 from vitrial.seeds import seed_of
@@ -17,6 +19,7 @@ from vitrial.study.execute import carry_out, default_workers, fingerprints, prep
 from vitrial.study.plan import Stage, plan
 from vitrial.study.progress import StudyProgress
 from vitrial.study.store import RunFolder
+from vitrial.study.study import register
 
 RATES = (3e-5, 1e-4, 3e-4, 1e-3)
 
@@ -45,6 +48,7 @@ def tune_rates(
     cache: Path | None = None,
     workers: int | None = None,
     console: Console | None = None,
+    overwrite: bool = False,
 ) -> Tuning:
     """Train each arm once at each rate and keep the rate of the best validation score.
 
@@ -57,9 +61,11 @@ def tune_rates(
         cache: Where pixel caches lie.
         workers: Processes that read batches ahead.
         console: Where progress is shown.
+        overwrite: Whether `tuned.yaml` may be there already.
 
     Raises:
-        VitrialError: A rate lies below the recipe's final rate, or every arm failed at every rate.
+        VitrialError: A rate lies below the recipe's final rate, every arm failed at every rate,
+            `tuned.yaml` is there already, or `out` is not empty and holds no study.
     """
     if min(rates) < protocol.recipe.plateau.final_lr:
         raise VitrialError(
@@ -67,6 +73,8 @@ def tune_rates(
             f"{protocol.recipe.plateau.final_lr:g}: try larger rates."
         )
     root = Path(out) if out is not None else Path("studies") / protocol.name
+    refuse_existing(root / TUNED, overwrite)
+    register(root, protocol)
     datasets = prepare_datasets(protocol, cache)
     stages = tuning_stages(protocol, tuple(rates), fingerprints(datasets))
     workers = default_workers() if workers is None else workers
@@ -75,8 +83,8 @@ def tune_rates(
             carry_out(stage, protocol, datasets[stage.dataset], root, workers, progress)
     scores = _scores([stage for stage in stages if stage.kind == "tune"], root)
     tuned = protocol.model_copy(update={"arms": _tuned_arms(protocol, scores)})
-    write_protocol(tuned, root / "tuned.yaml")
-    return Tuning(scores, tuned, root / "tuned.yaml")
+    write_protocol(tuned, root / TUNED)
+    return Tuning(scores, tuned, root / TUNED)
 
 
 def tuning_stages(

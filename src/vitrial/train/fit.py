@@ -26,12 +26,12 @@ from vitrial.data.prepared import Prepared
 from vitrial.errors import VitrialError
 from vitrial.evaluate.metrics import all_metrics
 from vitrial.evaluate.predict import CentralView, predict
+from vitrial.layout import WEIGHTS
 from vitrial.protocol import Augment, EndpointName, Recipe
 from vitrial.seeds import generator_of, seed_of
 from vitrial.train.checkpoint import (
-    CHECKPOINT,
-    WEIGHTS,
     History,
+    copy_of_weights,
     load_checkpoint,
     save_checkpoint,
     save_weights,
@@ -75,8 +75,8 @@ def fit(
 ) -> History:
     """Train until the endpoint has saturated at the final rate, or `recipe.epochs` are over.
 
-    Leaves in `folder` the latest checkpoint, from which a later call continues, and the weights of
-    the best validation score so far.
+    Leaves in `folder` the checkpoint of every epoch, from which a later call continues, and at the
+    end the weights of the best validation score.
 
     Args:
         model: timm's model, initialised.
@@ -97,10 +97,7 @@ def fit(
     network: Any = torch.compile(model) if recipe.compile else model
     network, optimizer = fabric.setup(network, optimizer)
 
-    history: History = []
-    if (folder / CHECKPOINT).exists():
-        history = load_checkpoint(folder / CHECKPOINT, model, optimizer.optimizer)
-
+    history, best = load_checkpoint(folder, model, optimizer.optimizer)
     while len(history) < recipe.epochs and not exhausted(_scores(history, recipe), recipe):
         started = time.perf_counter()
         loss = train_epoch(network, optimizer, training, history, fabric)
@@ -109,10 +106,12 @@ def fit(
         row = _summary(training, history, loss, logits)
         row |= {"train_seconds": trained - started, "seconds": time.perf_counter() - started}
         if row["score"] > max((r["score"] for r in history), default=-math.inf):
-            save_weights(folder / WEIGHTS, model)
+            best = copy_of_weights(model)
         history.append(row)
-        save_checkpoint(folder / CHECKPOINT, model, optimizer.optimizer, history)
+        save_checkpoint(folder, model, optimizer.optimizer, history, training.seed, best)
         on_epoch(history)
+    assert best is not None  # any score is more than none
+    save_weights(folder / WEIGHTS, best)
     return history
 
 
