@@ -94,7 +94,7 @@ class Examination:
         write_record(folder / EXAMINATION_FACTS, facts, [EXAMINATION_IMAGES])
 
 
-def read_examination(folder: Path, way_out: str) -> Examination | None:
+def read_examination(folder: Path, way_out: str = "examine the data again") -> Examination | None:
     """The examination that was written to a folder, if there is one.
 
     Args:
@@ -152,7 +152,7 @@ def examine_prepared(data: Prepared, folder: Path) -> Examination:
     images = data.manifest[columns].assign(used=True)
     fingerprint = _fingerprint(images, data.cache, data.problems)
     try:
-        if (found := read_examination(folder, "")) and found.fingerprint == fingerprint:
+        if (found := read_examination(folder)) and found.fingerprint == fingerprint:
             return found
     except DamagedError:  # what it said is found anew
         pass

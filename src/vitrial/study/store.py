@@ -138,7 +138,7 @@ class RunFolder:
             return True
 
         if self.is_finished or (self.path / RUN).exists():
-            is_sound(RUN, read_record, "it is written anew")
+            is_sound(RUN, _read_run, "it is written anew")
         if self.is_finished and is_sound(RESULT, _read_result, "the stage is carried out again"):
             result = self.result()
             for name in result.get(FILES, {}):
@@ -167,7 +167,7 @@ class RunFolder:
 
     def identity(self) -> Record:
         """What the stage is, and on what: see `begin`."""
-        return read_record(self.path / RUN, self._way_out, ("machines",))
+        return _read_run(self.path / RUN, self._way_out)
 
     def write_metrics(self, history: History) -> None:
         """Write the metrics of the epochs so far, a line each."""
@@ -252,6 +252,10 @@ class RunFolder:
             return True
         except PermissionError:  # a study that may only be read: nobody here runs it
             return False
+
+
+def _read_run(path: Path, way_out: str) -> Record:
+    return read_record(path, way_out, ("machines",))
 
 
 def _read_result(path: Path, way_out: str) -> Record:
