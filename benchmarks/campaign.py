@@ -26,10 +26,9 @@ from unittest.mock import patch
 
 import pandas as pd
 import typer
-from click.testing import Result
 from rich.console import Console
 from table import Row, publish
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 PROTOCOL = """
 name: campaign
@@ -73,7 +72,7 @@ def run_study(protocol: Path, out: Path, cache: Path, *, explained: bool) -> Non
 
 def interrupt_study(protocol: Path, out: Path, cache: Path) -> None:
     """A study that is interrupted after the second epoch of its last run."""
-    from vitrial.train import fit
+    from vitrial.train import checkpoint, fit
 
     calls = Counter[str]()
 
@@ -83,7 +82,7 @@ def interrupt_study(protocol: Path, out: Path, cache: Path) -> None:
         if calls["saved"] == 5:
             raise KeyboardInterrupt
 
-    save = fit.save_checkpoint
+    save = checkpoint.save_checkpoint
     with patch.object(fit, "save_checkpoint", interrupting):
         invoke("run", protocol, "--out", out, "--cache", cache)
 

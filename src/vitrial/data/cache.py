@@ -7,11 +7,9 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,15 +20,12 @@ import PIL
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vitrial.atomic import write_json
+from vitrial.atomic import partial_prefix, remove_leftovers, write_json
 from vitrial.data.decode import DECODING, Decoded, DecodeError, decode
 from vitrial.data.manifest import Dataset, Reader
 from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import Image, digest
 
-PARTIAL = ".partial-"
-STALE = 86_400
-"""Seconds after which what a killed run left behind is removed."""
 COLUMNS = ("image", "sha256", "bytes", "width", "height", "mode")
 
 
@@ -120,8 +115,8 @@ def prepare(
     try:
         root.mkdir(parents=True, exist_ok=True)
         _check_space(root, len(names), image)
-        _remove_stale(root)
-        with tempfile.TemporaryDirectory(dir=root, prefix=PARTIAL) as folder:
+        remove_leftovers(root)
+        with tempfile.TemporaryDirectory(dir=root, prefix=partial_prefix()) as folder:
             new = Path(folder) / "new"
             index, problems, all_read = _write(new, dataset, image)
             contents = index[["image", "sha256"]].to_numpy().tolist()
@@ -275,11 +270,3 @@ def _check_space(root: Path, n: int, image: Image) -> None:
             f"The pixel cache needs {needed / 1e9:.1f} GB in {root}, where {free / 1e9:.1f} GB are "
             "free: make room, or name another place with VITRIAL_CACHE."
         )
-
-
-def _remove_stale(root: Path) -> None:
-    for left in root.glob(f"{PARTIAL}*"):
-        with suppress(OSError):  # another process may be removing it too
-            newest = max(path.stat().st_mtime for path in (left, *left.rglob("*")))
-            if newest < time.time() - STALE:
-                shutil.rmtree(left)

@@ -234,8 +234,7 @@ def load_study(path: Path | str) -> Study:
     facts = read_record(path / STUDY, _way_out(path), ("stages",))
     if not facts.keys() >= set(FACTS):
         raise VitrialError(
-            f"{path} has no run yet, for its data were not prepared to the end: "
-            f"{_way_out(path).replace('computes it anew', 'goes on')}."
+            f"{path} has no run yet: `vitrial run {shlex.quote(str(path))}` begins, or goes on."
         )
     if REGISTERED not in facts:  # of an older program
         return Study(path, load_protocol(path / PROTOCOL), facts)
