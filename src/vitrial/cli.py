@@ -58,6 +58,7 @@ SkipMissing = Annotated[
     typer.Option("--skip-missing", help="Go on without the arms that something is missing for."),
 ]
 StudyFolder = Annotated[Path, typer.Argument(help="The study's folder.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -92,20 +93,27 @@ def demo(
 
 @app.command()
 def run(
-    protocol: ProtocolName,
+    protocol: Annotated[
+        str, typer.Argument(help="A protocol file, the name of a ready one, or a study's folder.")
+    ],
     root: Root = None,
     out: Out = None,
     cache: Cache = None,
     workers: Workers = None,
     skip_missing: SkipMissing = False,
 ) -> None:
-    """Carry out a protocol; a study that was interrupted goes on where it stopped."""
+    """Carry out a protocol; a study that was interrupted or damaged goes on where it stopped."""
     with sentences():
+        from vitrial.protocol.file import ready_protocols, relocated
         from vitrial.study.execute import run as run_study
+        from vitrial.study.study import holds_study, registered_protocol
 
-        study = run_study(
-            _load(protocol, root), out, cache=cache, workers=workers, skip_missing=skip_missing
-        )
+        if protocol not in ready_protocols() and holds_study(Path(protocol)):
+            chosen = relocated(registered_protocol(Path(protocol)), root)
+            out = out or Path(protocol)
+        else:
+            chosen = _load(protocol, root)
+        study = run_study(chosen, out, cache=cache, workers=workers, skip_missing=skip_missing)
         _print_result(study)
         if not study.status()["status"].isin(["done", "skipped"]).all():
             raise typer.Exit(1)
@@ -119,12 +127,16 @@ def prepare(
     problems: Annotated[
         Path | None, typer.Option(help="A CSV for the whole list of problems and notes.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Check a data set and decode it into the pixel cache, before any training."""
     with sentences(problems):
         from vitrial.data.checks import report_problems
+        from vitrial.outputs import refuse_existing
         from vitrial.study.execute import prepare_datasets
 
+        if problems:
+            refuse_existing(problems, overwrite)
         datasets = prepare_datasets(_load(protocol, root), cache)
         found = [problem for data in datasets.values() for problem in data.problems]
         report_problems(found, out_console, problems)
@@ -171,6 +183,7 @@ def tune(
     cache: Cache = None,
     workers: Workers = None,
     skip_missing: SkipMissing = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Search each arm's base learning rate on validation, and write a protocol with the best."""
     with sentences():
@@ -183,6 +196,7 @@ def tune(
             cache=cache,
             workers=workers,
             skip_missing=skip_missing,
+            overwrite=overwrite,
         )
         out_console.print(tuning_table(result))
         out_console.print(f"Protocol with the best rates: {result.path}", soft_wrap=True)
@@ -231,12 +245,13 @@ def pretrain(
 def weights_export(
     folder: Annotated[Path, typer.Argument(help="The folder of a run or pretraining.")],
     out: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a run's or pretraining's weights as a plain file that timm loads without vitrial."""
     with sentences():
         from vitrial.study.weights import export_weights
 
-        expression = export_weights(folder, out)
+        expression = export_weights(folder, out, overwrite)
         out_console.print(f"{out} is written. In Python:\n  {expression}", soft_wrap=True)
 
 
@@ -269,18 +284,24 @@ def data_check(
         Path | None, typer.Option(help="A folder for what is found [default: examinations/NAME].")
     ] = None,
     cache: Cache = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Examine a data set before any training; exit with 1 if something in it cannot be used."""
     with sentences():
         from vitrial.data.checks import report_problems
         from vitrial.data.examination import examine
         from vitrial.data.sources import load_dataset
+        from vitrial.layout import EXAMINATION_FACTS
+        from vitrial.outputs import refuse_foreign
         from vitrial.protocol.one_line import named_data
         from vitrial.report.examination import folder_of, print_summary, write_page
 
         section, image, split = named_data(data, root)
-        examination = examine(load_dataset(section), image, cache, split)
-        folder = out or folder_of(examination)
+        dataset = load_dataset(section)
+        folder = out or folder_of(dataset.name)
+        if not overwrite:
+            refuse_foreign(folder, (EXAMINATION_FACTS,), "examination")
+        examination = examine(dataset, image, cache, split)
         examination.write(folder)
         page = write_page(examination, folder)
         report_problems(examination.problems, out_console, folder / "problems.csv")
@@ -308,9 +329,8 @@ def status(study: StudyFolder) -> None:
     """Show which runs are done, running, failed and left."""
     with sentences():
         from vitrial.study.progress import status_table, strangers_sentence
-        from vitrial.study.study import load_study
 
-        loaded = load_study(study)
+        loaded = _open(study)
         out_console.print(status_table(loaded.status()))
         if strangers := loaded.strangers():
             out_console.print(strangers_sentence(strangers), highlight=False)
@@ -326,9 +346,8 @@ def table(
     """Print the table of a study, computed anew from its predictions."""
     with sentences():
         from vitrial.compare.table import render
-        from vitrial.study.study import load_study
 
-        loaded = load_study(study)
+        loaded = _open(study)
         shown = render(loaded.table(), loaded.protocol.endpoint, loaded.caption(), form)
         print(shown, end="") if isinstance(shown, str) else out_console.print(shown)
 
@@ -355,15 +374,15 @@ def explain(
 ) -> None:
     """Show what each arm looks at, and measure which explanation is right."""
     with sentences():
-        from vitrial.explanation.shown import read_shown
+        from vitrial.explanation.explained import read_explained
+        from vitrial.layout import EXPLANATIONS
         from vitrial.report.explained import print_explanations
         from vitrial.report.figure_one import write_figure_one
         from vitrial.report.page import write_report
         from vitrial.study.explain import explain_study
         from vitrial.study.images import wanted_images
-        from vitrial.study.study import EXPLANATIONS, load_study
 
-        loaded = load_study(study)
+        loaded = _open(study)
         folder = explain_study(
             loaded,
             wanted_images(images),
@@ -373,8 +392,10 @@ def explain(
             root=root,
             cache=cache,
         )
-        print_explanations(folder, out_console)
-        pictures = write_figure_one(read_shown(folder / "shown.npz"), folder)
+        found = read_explained(folder)
+        assert found is not None  # it was written just now
+        print_explanations(found, out_console)
+        pictures = write_figure_one(found.shown, folder)
         shown = ", ".join(map(str, pictures))
         out_console.print(f"Figure 1: {shown}", soft_wrap=True, highlight=False)
         if folder.name == EXPLANATIONS:
@@ -386,9 +407,7 @@ def explain(
 def report(study: StudyFolder) -> None:
     """Write the report of a study, finished or not."""
     with sentences():
-        from vitrial.study.study import load_study
-
-        _print_result(load_study(study))
+        _print_result(_open(study))
 
 
 @protocol_app.command("list")
@@ -476,6 +495,16 @@ def _load(protocol: str, root: Path | None) -> Protocol:
     from vitrial.protocol.file import load_protocol
 
     return load_protocol(protocol, root)
+
+
+def _open(folder: Path) -> Study:
+    """A study; what its reader should know is printed."""
+    from vitrial.study.study import load_study
+
+    study = load_study(folder)
+    for note in study.notes:
+        err_console.print(note, soft_wrap=True, highlight=False, markup=False)
+    return study
 
 
 def _print_result(study: Study) -> None:

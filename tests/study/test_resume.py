@@ -38,7 +38,8 @@ vitrial.run(vitrial.load_protocol(protocol), out, cache=Path(cache))
 MOMENTS = {
     "in the middle of an epoch": ("vitrial.train.fit", "augment_batch", "before", 8),
     "between best weights and checkpoint": ("vitrial.train.fit", "copy_of_weights", "after", 2),
-    "after the best weights are written": ("vitrial.train.fit", "save_weights", "after", 1),
+    "between last checkpoint and weights": ("vitrial.train.fit", "save_weights", "before", 2),
+    "between weights and result": ("vitrial.train.fit", "save_weights", "after", 2),
     "while a checkpoint is written": ("torch", "save", "after", 4),
     "in the middle of an epoch of self-supervision": (
         "vitrial.train.selfsupervised.pretrain",

@@ -9,11 +9,12 @@ from safetensors.torch import load_file
 
 from vitrial.data.prepared import prepare_data
 from vitrial.errors import VitrialError
+from vitrial.layout import CHECKPOINT, CHECKPOINT_BEFORE, WEIGHTS
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Augment, Image, PhantomData, Plateau, Recipe, Split
-from vitrial.train.checkpoint import WEIGHTS, copy_of_weights, save_checkpoint
+from vitrial.records import DamagedError
+from vitrial.train.checkpoint import check_checkpoint, copy_of_weights, save_checkpoint
 from vitrial.train.fit import (
-    CHECKPOINT,
     Training,
     _class_weights,
     _validate,
@@ -71,15 +72,16 @@ def test_best_weights_are_those_of_the_best_epoch_even_below_zero(data, tmp_path
     monkeypatch.setattr(
         "vitrial.train.fit.all_metrics", lambda targets, logits: {"roc_auc": next(scores)}
     )
-    run(data, tmp_path, epochs=3)
-    best = torch.load(tmp_path / CHECKPOINT, weights_only=True)["best"]
-    monkeypatch.undo()
-    run(data, tmp_path / "two", epochs=2)
-    second = torch.load(tmp_path / "two" / CHECKPOINT, weights_only=True)["model"]
-    written = load_file(tmp_path / WEIGHTS)
-    for name, tensor in second.items():
-        assert torch.equal(best[name], tensor)
-        assert torch.equal(written[name], tensor)
+    weights = []
+
+    def on_epoch(history):
+        weights.append(copy_of_weights(model))
+
+    model, training = model_for(data), training_on(data, epochs=3)
+    fit(model, training, tmp_path, launch(training.recipe.precision), on_epoch)
+    saved = load_file(tmp_path / WEIGHTS)
+    assert all(torch.equal(saved[name], tensor) for name, tensor in weights[1].items())
+    assert not all(torch.equal(saved[name], tensor) for name, tensor in weights[2].items())
 
 
 def test_the_best_weights_are_those_of_the_lowest_loss_where_lower_is_better(
@@ -127,6 +129,45 @@ def test_a_crash_before_the_checkpoint_leaves_no_weights_of_an_epoch_that_it_doe
     of_the_first = torch.load(tmp_path / "one" / CHECKPOINT, weights_only=True)["model"]
     written = load_file(tmp_path / WEIGHTS)
     assert all(torch.equal(written[name], tensor) for name, tensor in of_the_first.items())
+
+
+def test_a_checkpoint_holds_the_best_weights_and_the_one_before_is_kept(data, tmp_path):
+    """The weights go with the checkpoint that they belong to, whichever of the two is used."""
+    run(data, tmp_path / "whole", epochs=3)
+    run(data, tmp_path / "cut", epochs=2)
+    (tmp_path / "cut" / WEIGHTS).unlink()
+    shutil.copytree(tmp_path / "cut", tmp_path / "before")
+    (tmp_path / "before" / CHECKPOINT).unlink()
+    for name in ("cut", "before"):
+        run(data, tmp_path / name, epochs=3)
+        assert (tmp_path / name / WEIGHTS).read_bytes() == (
+            tmp_path / "whole" / WEIGHTS
+        ).read_bytes()
+    assert (tmp_path / "cut" / CHECKPOINT_BEFORE).is_file()
+
+
+@pytest.mark.parametrize("place", [0.001, 0.1, 0.5, 0.9, 0.999])
+def test_every_kind_of_damage_to_a_checkpoint_is_found(data, tmp_path, place):
+    run(data, tmp_path, epochs=1)
+    path = tmp_path / CHECKPOINT
+    check_checkpoint(path, 7, "")
+    with pytest.raises(DamagedError, match="damaged: way out"):
+        check_checkpoint(path, 8, "way out")
+    content = path.read_bytes()
+    flipped = bytearray(content)
+    flipped[int(place * len(content))] ^= 1
+    for damaged in (content[: int(place * len(content))], b"", b"foreign", bytes(flipped)):
+        path.write_bytes(damaged)
+        try:
+            check_checkpoint(path, 7, "way out")
+        except DamagedError:
+            continue
+        # The .zip's own padding and time stamps decide nothing.
+        path.write_bytes(content)
+        expected = torch.load(path, weights_only=True)["model"]
+        path.write_bytes(damaged)
+        found = torch.load(path, weights_only=True)["model"]
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_a_rate_that_explodes_ends_with_a_sentence_and_keeps_the_last_checkpoint(data, tmp_path):

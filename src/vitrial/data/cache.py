@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -23,16 +22,13 @@ from rich.console import Console
 from rich.filesize import decimal
 from xxhash import xxh3_64_intdigest
 
-from vitrial.atomic import write_json
+from vitrial.atomic import partial_prefix, remove_leftovers, write_json
 from vitrial.data.decode import DECODING, dicom_decoders
 from vitrial.data.decoding import decode_all
 from vitrial.data.manifest import Dataset
 from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import Image, digest
 
-PARTIAL = ".partial-"
-STALE = 86_400
-"""Seconds after which what a killed run left behind is removed."""
 COLUMNS = ("image", "sha256", "bytes", "width", "height", "mode")
 CHECKSUM = "checksum"
 """Column of an index besides: xxh3 of each image's pixels, uint64. It takes a seventh of crc32's
@@ -242,8 +238,8 @@ def _make(dataset: Dataset, image: Image, root: Path) -> tuple[Path, list[Proble
     try:
         root.mkdir(parents=True, exist_ok=True)
         _check_space(root, len(dataset.manifest), image)
-        _remove_stale(root)
-        with tempfile.TemporaryDirectory(dir=root, prefix=PARTIAL) as folder:
+        remove_leftovers(root)
+        with tempfile.TemporaryDirectory(dir=root, prefix=partial_prefix()) as folder:
             new = Path(folder) / "new"
             written = _write(new, dataset, image)
             contents = written.index[["image", "sha256"]].to_numpy().tolist()
@@ -344,11 +340,3 @@ def _check_space(root: Path, n: int, image: Image) -> None:
             f"The pixel cache needs {decimal(needed)} in {root}, where {decimal(free)} are free: "
             "make room, or name another place with VITRIAL_CACHE."
         )
-
-
-def _remove_stale(root: Path) -> None:
-    for left in root.glob(f"{PARTIAL}*"):
-        with suppress(OSError):  # another process may be removing it too
-            newest = max(path.stat().st_mtime for path in (left, *left.rglob("*")))
-            if newest < time.time() - STALE:
-                shutil.rmtree(left)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from vitrial.atomic import replacing, write_text
+from vitrial.atomic import replacing
 from vitrial.data.alike import Alike, compare_splits, note_on
 from vitrial.data.cache import PixelCache, prepare
 from vitrial.data.checks import usable
@@ -20,12 +19,13 @@ from vitrial.data.measure import measure
 from vitrial.data.shortcuts import Shortcut, find_shortcuts
 from vitrial.data.split import split_manifest
 from vitrial.errors import DataError, Problem
+from vitrial.layout import EXAMINATION_FACTS, EXAMINATION_IMAGES
 from vitrial.protocol import Image, Split, digest
+from vitrial.records import DamagedError, read_record, read_table, reading, write_record
 
 if TYPE_CHECKING:
     from vitrial.data.prepared import Prepared
 
-FACTS, IMAGES = "examination.json", "images.parquet"
 PROBLEM = ("where", "what", "mend", "fatal")
 FLAT = 2
 """Standard deviation of the pixels, of 255, below which an image shows nothing."""
@@ -87,7 +87,7 @@ class Examination:
 
     def write(self, folder: Path) -> None:
         """Write `images.parquet` and, last, `examination.json`."""
-        with replacing(folder / IMAGES) as temporary:
+        with replacing(folder / EXAMINATION_IMAGES) as temporary:
             self.images.to_parquet(temporary, index=False)
         facts = {
             "name": self.name,
@@ -98,25 +98,35 @@ class Examination:
             "cache": str(self.cache),
             "fingerprint": self.fingerprint,
         }
-        # In one line: an indent takes several times as long, and as much memory.
-        write_text(folder / FACTS, json.dumps(facts) + "\n")
+        write_record(folder / EXAMINATION_FACTS, facts, [EXAMINATION_IMAGES])
 
 
-def read_examination(folder: Path) -> Examination | None:
-    """The examination that was written to a folder, if there is one."""
-    if not (folder / FACTS).is_file():
+def read_examination(folder: Path, way_out: str = "examine the data again") -> Examination | None:
+    """The examination that was written to a folder, if there is one.
+
+    Args:
+        folder: Where it was written.
+        way_out: What the user can do if it is damaged; follows a colon.
+
+    Raises:
+        DamagedError: It is not what was written.
+    """
+    path = folder / EXAMINATION_FACTS
+    if not path.exists():
         return None
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    return Examination(
-        name=facts["name"],
-        classes=facts["classes"],
-        images=pd.read_parquet(folder / IMAGES),
-        problems=[Problem(**problem) for problem in facts["problems"]],
-        shortcuts=[Shortcut(**shortcut) for shortcut in facts["shortcuts"]],
-        alike=[Alike(**figure) for figure in facts.get("alike", [])],
-        cache=Path(facts["cache"]),
-        fingerprint=facts["fingerprint"],
-    )
+    facts = read_record(path, way_out)
+    images = read_table(folder / EXAMINATION_IMAGES, facts, way_out)
+    with reading(path, way_out):
+        return Examination(
+            name=facts["name"],
+            classes=facts["classes"],
+            images=images,
+            problems=[Problem(**problem) for problem in facts["problems"]],
+            shortcuts=[Shortcut(**shortcut) for shortcut in facts["shortcuts"]],
+            alike=[Alike(**figure) for figure in facts.get("alike", [])],
+            cache=Path(facts["cache"]),
+            fingerprint=facts["fingerprint"],
+        )
 
 
 def examine(
@@ -162,8 +172,11 @@ def examine_prepared(data: Prepared, folder: Path) -> Examination:
     columns = ["image", "label", "group", "split"]
     images = data.manifest[columns].assign(used=True)
     fingerprint = _fingerprint(images, data.manifest, data.cache, data.problems, data.has_files)
-    if (found := read_examination(folder)) and found.fingerprint == fingerprint:
-        return found
+    try:
+        if (found := read_examination(folder)) and found.fingerprint == fingerprint:
+            return found
+    except DamagedError:  # what it said is found anew
+        pass
     examination = _examine(
         data.name,
         data.classes,

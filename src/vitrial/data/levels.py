@@ -7,8 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from vitrial.data.manifest import in_order
-from vitrial.data.sources.csv import TAKEN
+from vitrial.data.manifest import INTERNAL, in_order
 from vitrial.data.sources.table import MISSING
 
 UNKNOWN = "unknown"
@@ -19,7 +18,7 @@ BANDS, MOST_NUMBERS = 4, 10
 
 def metadata_columns(manifest: pd.DataFrame) -> list[str]:
     """The columns that tell something else of an image than its file, class, group and split."""
-    return [str(name) for name in manifest.columns if name not in TAKEN]
+    return [str(name) for name in manifest.columns if name not in INTERNAL]
 
 
 def levels(column: pd.Series) -> pd.Series:

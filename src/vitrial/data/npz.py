@@ -14,8 +14,7 @@ from typing import IO
 import numpy as np
 from filelock import FileLock
 
-from vitrial.atomic import write_json
-from vitrial.data.cache import PARTIAL
+from vitrial.atomic import PARTIAL, write_json
 from vitrial.data.download import CHUNK, bytes_bar, md5_of
 from vitrial.errors import VitrialError
 from vitrial.protocol import digest

@@ -104,6 +104,22 @@ def protocol_text(protocol: Protocol) -> str:
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
+def relocated(protocol: Protocol, root: Path | None) -> Protocol:
+    """The protocol with its data at another root, relative to the current folder.
+
+    Raises:
+        VitrialError: Its source reads no folder.
+    """
+    if root is None:
+        return protocol
+    if "root" not in type(protocol.data).model_fields:
+        raise VitrialError(
+            f"The source {protocol.data.source} reads no folder: leave the root given for it out."
+        )
+    data = protocol.data.model_copy(update={"root": root.absolute()})
+    return protocol.model_copy(update={"data": data})
+
+
 def write_protocol(protocol: Protocol, path: Path) -> None:
     """Write the protocol to a YAML file, atomically."""
     write_text(path, protocol_text(protocol))

@@ -53,9 +53,9 @@ class Finding:
     pictures: list[tuple[str, str]]
 
 
-def folder_of(examination: Examination) -> Path:
+def folder_of(name: str) -> Path:
     """Where an examination is kept if nobody says: `examinations/NAME`."""
-    return Path("examinations") / (re.sub(r"[^\w.-]+", "-", examination.name).strip("-.") or "data")
+    return Path("examinations") / (re.sub(r"[^\w.-]+", "-", name).strip("-.") or "data")
 
 
 def write_page(examination: Examination, folder: Path) -> Path:

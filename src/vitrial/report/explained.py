@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from vitrial.compare.explanations import MEASURES, method_table, paired_table, sanity_table
+from vitrial.explanation.explained import Explained
 from vitrial.report.explanations import counts, p_in_words
 
 HEADINGS = {"precision": "AP", "iou": "IoU"}
 
 
-def print_explanations(folder: Path, console: Console) -> None:
+def print_explanations(found: Explained, console: Console) -> None:
     """Print how right and how faithful each method is, and the transformers against the CNNs.
 
     Args:
-        folder: Of a study's explanations.
+        found: Of a study, or of images of the user's own.
         console: Where to print.
     """
-    measures = pd.read_parquet(folder / "measures.parquet")
-    sanity = sanity_table(pd.read_parquet(folder / "sanity.parquet"))
+    measures, sanity = found.measures, sanity_table(found.sanity)
     failed = {(row["arm"], row["method"]) for row in sanity.to_dict("records") if not row["passes"]}
     table = method_table(measures)
     there = [name for name in MEASURES if table[name].notna().any()]
@@ -51,11 +49,11 @@ def print_explanations(folder: Path, console: Console) -> None:
         "coarse. p: of no difference, adjusted for the number of comparisons (Holm).",
         highlight=False,
     )
-    for keys, found in pairs.groupby(["initialisation", "transformer", "cnn"], sort=False):
+    for keys, pair in pairs.groupby(["initialisation", "transformer", "cnn"], sort=False):
         start, transformer, cnn = keys
-        methods = list(dict.fromkeys(found["method"]))
+        methods = list(dict.fromkeys(pair["method"]))
         compared = _narrow(f"{transformer} against {cnn}, {start}", "", *methods)
-        for measure, rows in found.groupby("measure", sort=False):
+        for measure, rows in pair.groupby("measure", sort=False):
             of = rows.set_index("method").to_dict("index")
             compared.add_row(str(measure), *(_difference(of[name]) for name in methods))
         console.print(compared)

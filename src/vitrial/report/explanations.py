@@ -20,7 +20,7 @@ from vitrial.compare.explanations import (
     sanity_table,
 )
 from vitrial.compare.group_means import FEWEST_GROUPS
-from vitrial.explanation.shown import read_shown
+from vitrial.explanation.explained import read_explained
 from vitrial.report.figure_one import METHOD_WORDS
 from vitrial.report.viewer import viewer_data
 
@@ -80,17 +80,20 @@ def section(folder: Path) -> dict[str, Any] | None:
     Returns:
         None where nothing was measured; only `outdated` where an older version measured. Tables
         that nothing was measured for are empty; `data` is None without `shown.npz`.
+
+    Raises:
+        DamagedError: Something in the folder is not what was written.
     """
-    if not (folder / "measures.parquet").exists():
+    found = read_explained(folder)
+    if found is None:
         return None
-    measures = pd.read_parquet(folder / "measures.parquet")
+    measures = found.measures
     if not {"noise", "family"} <= set(measures):
         return {"outdated": True}
-    sanity = _sanity(folder / "sanity.parquet")
+    sanity = _sanity(found.sanity)
     table = method_table(measures)
     failing = {(row["arm"], row["method"]) for row in sanity if not row["passes"]}
     unbeaten = _unbeaten(against_baselines(measures))
-    shown = read_shown(folder / "shown.npz") if (folder / "shown.npz").exists() else []
     return {
         "folder": folder.name,
         "counts": counts(measures),
@@ -103,7 +106,7 @@ def section(folder: Path) -> dict[str, Any] | None:
         "sharp": _sharp(table, failing),
         "paired": _paired(measures),
         "sanity": sanity,
-        "data": viewer_data(shown) if shown else None,
+        "data": viewer_data(found.shown) if found.shown else None,
     }
 
 
@@ -132,11 +135,11 @@ def p_in_words(p: float) -> str:
     return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _sanity(path: Path) -> list[dict[Any, Any]]:
+def _sanity(measured: pd.DataFrame) -> list[dict[Any, Any]]:
     """How much of each method's maps is left when all weights are random."""
-    if not path.exists():
+    if measured.empty:
         return []
-    rows = sanity_table(pd.read_parquet(path)).to_dict("records")
+    rows = sanity_table(measured).to_dict("records")
     return [{**row, "words": _method(row["method"])} for row in rows]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 from collections.abc import Hashable
 from pathlib import Path
 
@@ -13,13 +12,14 @@ import pandas as pd
 from vitrial.atomic import write_text
 from vitrial.compare.scores import logits_of
 from vitrial.compare.table import chance, in_words, render
-from vitrial.errors import Problem
 from vitrial.evaluate.metrics import METRICS, confusion
+from vitrial.layout import EXPLANATIONS, PAGE, REPORT
+from vitrial.protocol.file import protocol_text
 from vitrial.report.examination import findings, section
 from vitrial.report.explanations import section as explanations
 from vitrial.report.figures import learning_curves, to_svg
 from vitrial.report.template import template
-from vitrial.study.study import EXPLANATIONS, Study
+from vitrial.study.study import Study
 
 
 def write_report(study: Study) -> Path:
@@ -28,7 +28,7 @@ def write_report(study: Study) -> Path:
     Returns:
         The path of the page.
     """
-    folder = study.path / "report"
+    folder = study.path / REPORT
     endpoint, classes = study.protocol.endpoint, study.facts["classes"]
     title, table = study.caption(), study.table()
     for form, suffix in (("csv", "csv"), ("markdown", "md"), ("latex", "tex")):
@@ -45,20 +45,13 @@ def write_report(study: Study) -> Path:
         selfsupervision=study.selfsupervision().to_dict("records"),
         confusions=_confusions(study),
         status=study.status().to_dict("records"),
-        findings=findings(_problems(study), examination),
+        findings=findings(study.problems(), examination),
         examination=section(examination) if examination else None,
         explanations=explanations(study.path / EXPLANATIONS),
-        protocol_text=(study.path / "protocol.yaml").read_text(encoding="utf-8"),
+        protocol_text=protocol_text(study.protocol),
     )
-    write_text(folder / "index.html", page)
-    return folder / "index.html"
-
-
-def _problems(study: Study) -> list[Problem]:
-    """What is wrong with the data sets of the study, or worth knowing."""
-    with (study.path / "problems.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [Problem(row["where"], row["what"], row["mend"], row["fatal"] == "True") for row in rows]
+    write_text(folder / PAGE, page)
+    return folder / PAGE
 
 
 def _curves(study: Study, guess: float | None) -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
+from vitrial.atomic import DiskFullError
 from vitrial.data.batches import Part
 from vitrial.data.examination import examine_prepared
 from vitrial.data.prepared import Prepared, prepare_data
 from vitrial.data.unlabelled import prepare_unlabelled
 from vitrial.errors import DataError, Problem, VitrialError
+from vitrial.layout import EXAMINATION, PROBLEMS
 from vitrial.protocol import Protocol
 from vitrial.protocol.checks import GRADED
 from vitrial.study.initial import refuse_unfit_arms
@@ -23,7 +26,7 @@ from vitrial.study.preflight import check_stages, preflight, without
 from vitrial.study.progress import StudyProgress, strangers_sentence
 from vitrial.study.run import run_stage
 from vitrial.study.store import RunFolder
-from vitrial.study.study import EXAMINATION, Study
+from vitrial.study.study import Study, refuse_foreign_study, register
 from vitrial.train.checkpoint import History
 from vitrial.train.launch import computes_bf16
 
@@ -52,12 +55,15 @@ def run(
 
     Raises:
         DataError: Something in a data set is wrong, with everything that is.
-        VitrialError: Something that the runs need is missing, with everything that is.
+        VitrialError: Something that the runs need is missing, with everything that is; `out` is not
+            empty and holds no study, or the disk is full.
     """
     root = Path(out) if out is not None else Path("studies") / protocol.name
+    refuse_foreign_study(root)
     skipped = preflight(protocol, root, cache, skip_missing=skip_missing)
     carried_out = without(protocol, skipped)
     refuse_unfit_arms(carried_out)
+    register(root, protocol)
     datasets = prepare_datasets(carried_out, cache)
     stages = plan(carried_out, fingerprints(datasets))
     notes = check_stages(stages, protocol, datasets, root)
@@ -70,7 +76,7 @@ def run(
     if left_out := sum(problem.fatal for problem in problems):
         console.print(
             f"Problems with the data: {left_out}. What they concern is left out; they "
-            f"are listed in {root / 'problems.csv'}.",
+            f"are listed in {root / PROBLEMS}.",
             soft_wrap=True,
             highlight=False,
         )
@@ -164,11 +170,22 @@ def carry_out(
     workers: int,
     progress: StudyProgress,
 ) -> None:
-    """Run a stage unless it is done or another process is at it; what fails is recorded."""
+    """Run a stage unless it is done or another process is at it; what fails is recorded.
+
+    Damaged files of it are set aside, and what they held is computed anew.
+
+    Raises:
+        DiskFullError: Then the other stages cannot be written either.
+    """
     folder = RunFolder(root / stage.folder)
     with folder.claim() as claimed:
-        if not claimed or folder.status == "done":
-            progress.skip(stage, "done" if claimed else "running elsewhere")
+        if not claimed:
+            progress.skip(stage, "running elsewhere")
+            return
+        for sentence in folder.repair(stage.seed):
+            progress.note(sentence)
+        if folder.status == "done":
+            progress.skip(stage, "done")
             return
         try:
             start = RunFolder(root / stage.start.folder).status if stage.start else "done"
@@ -183,6 +200,10 @@ def carry_out(
                 progress.epoch(stage, history)
 
             run_stage(stage, protocol, data, root, workers, on_epoch)
+        except DiskFullError as error:
+            with suppress(DiskFullError):
+                folder.fail(str(error))
+            raise
         except VitrialError as error:
             folder.fail(str(error))
             progress.fail(stage, str(error))

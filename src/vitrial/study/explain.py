@@ -17,18 +17,20 @@ from vitrial.explanation.methods import METHODS, note_on
 from vitrial.explanation.sanity import changes
 from vitrial.explanation.shown import Shown, ShownMap, write_shown
 from vitrial.explanation.subject import Subject
+from vitrial.layout import EXPLAINED, EXPLANATIONS, MEASURES, PARTS, SANITY, SHOWN
 from vitrial.models.family import family
 from vitrial.protocol import digest
+from vitrial.records import DamagedError, read_record, read_table, write_record
 from vitrial.spelling import did_you_mean
 from vitrial.study.images import drawn_images, name_of_images, own_images
 from vitrial.study.plan import explanation_version
 from vitrial.study.store import RunFolder
-from vitrial.study.study import EXPLANATIONS, Study
+from vitrial.study.study import Study
 from vitrial.study.trained import load_model, random_model
 
 SANITY_IMAGES = 16
 """On which maps are compared as the weights are randomised."""
-SHOWN, SHOWN_WRONG = 8, 2
+MOST_SHOWN, MOST_WRONG = 8, 2
 """Images of Figure 1: one a class, up to 8; and of those that a model gets wrong."""
 
 Run = tuple[dict[str, Any], RunFolder]
@@ -88,7 +90,7 @@ def explain_study(
         folder = study.path / EXPLANATIONS
     tables, checks = [], []
     with _progress(console) as bar:
-        parts = _Parts(folder / "parts", subject, faithful, bar)
+        parts = _Parts(folder / PARTS, subject, faithful, bar)
         for run in runs:
             trained = load_model(run[1].path)
             wanted = _wanted(trained, methods)
@@ -105,11 +107,12 @@ def explain_study(
     if not tables:
         raise VitrialError(f"None of the arms has what {' and '.join(methods or [])} reads.")
     measures = pd.concat(tables, ignore_index=True)
-    for found, name in ((measures, "measures"), (pd.concat(checks), "sanity")):
-        with replacing(folder / f"{name}.parquet") as temporary:
+    for found, name in ((measures, MEASURES), (pd.concat(checks), SANITY)):
+        with replacing(folder / name) as temporary:
             found.to_parquet(temporary, index=False)
     first = list({run[0]["arm"]: run for run in reversed(runs)}.values())[::-1]
-    write_shown(show(first, subject, measures, methods), folder / "shown.npz")
+    write_shown(show(first, subject, measures, methods), folder / SHOWN)
+    write_record(folder / EXPLAINED, {}, [MEASURES, SANITY, SHOWN])
     _tell_unread(subject, measures, folder, console)
     return folder
 
@@ -147,14 +150,14 @@ def show(
 def drawn_rows(rows: pd.DataFrame, wrong: set[str]) -> pd.DataFrame:
     """The first image of each class, then two that a model gets wrong, in the order of the draw."""
     if rows["label"].eq("").all():
-        return rows.iloc[:SHOWN]
-    first = rows.drop_duplicates("label").sort_values("target").iloc[:SHOWN]
+        return rows.iloc[:MOST_SHOWN]
+    first = rows.drop_duplicates("label").sort_values("target").iloc[:MOST_SHOWN]
     others = rows[rows["image"].isin(wrong) & ~rows["image"].isin(first["image"])]
-    return pd.concat([first, others.iloc[:SHOWN_WRONG]], ignore_index=True)
+    return pd.concat([first, others.iloc[:MOST_WRONG]], ignore_index=True)
 
 
 class _Parts:
-    """What is measured of one model, on disk as soon as it is known.
+    """What is measured of one model, on disk as soon as it is known, with its checksum beside it.
 
     Args:
         folder: Where parts lie.
@@ -170,19 +173,18 @@ class _Parts:
     def measures(self, run: Run, trained: TrainedModel, method: str) -> pd.DataFrame:
         """A row an image: see `vitrial.explanation.measure.measure`."""
         path = self._path(run, method)
-        if not path.exists():
+        if (found := _read_part(path)) is None:
             task = self.bar.add_task(f"{run[0]['name']}: {method}", total=len(self.subject.rows))
             table = measure(
                 trained, self.subject, method, self.faithful, lambda n: self.bar.advance(task, n)
             )
-            with replacing(path) as temporary:
-                table.to_parquet(temporary, index=False)
-        return pd.read_parquet(path)
+            found = _write_part(table, path)
+        return found
 
     def sanity(self, run: Run, trained: TrainedModel, method: str) -> pd.DataFrame:
         """Columns method, step, layers, image, correlation."""
         path = self._path(run, f"{method}-sanity")
-        if not path.exists():
+        if (found := _read_part(path)) is None:
             task = self.bar.add_task(f"{run[0]['name']}: sanity of {method}", total=None)
             rows = self.subject.rows.iloc[:SANITY_IMAGES]
             images = trained.view(self.subject.pixels(rows))
@@ -199,13 +201,29 @@ class _Parts:
                 pd.DataFrame({"image": names, "step": step, "layers": layers, "correlation": left})
                 for step, layers, left in steps
             ]
-            with replacing(path) as temporary:
-                pd.concat(tables).assign(method=method).to_parquet(temporary, index=False)
-        return pd.read_parquet(path)
+            found = _write_part(pd.concat(tables).assign(method=method), path)
+        return found
 
     def _path(self, run: Run, what: str) -> Path:
         key = digest([run[0]["folder"], what, *self.decisive])
         return self.folder / f"{run[1].path.name}-{what}-{key}.parquet"
+
+
+def _read_part(path: Path) -> pd.DataFrame | None:
+    """What was measured before; None where it was not, or is damaged."""
+    try:
+        record = read_record(path.with_suffix(".json"), "")
+        return read_table(path, record, "")
+    except DamagedError:
+        return None
+
+
+def _write_part(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Write what was measured; as it will be read."""
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)
+    write_record(path.with_suffix(".json"), {}, [path.name])
+    return pd.read_parquet(path)
 
 
 def _tell_unread(subject: Subject, measures: pd.DataFrame, folder: Path, console: Console) -> None:

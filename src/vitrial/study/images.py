@@ -18,7 +18,7 @@ from vitrial.data.sources.folder import list_images
 from vitrial.errors import VitrialError
 from vitrial.explanation.subject import Subject
 from vitrial.protocol import Protocol
-from vitrial.protocol.file import load_protocol
+from vitrial.protocol.file import relocated
 from vitrial.seeds import draw_names
 from vitrial.study.study import Study
 
@@ -55,7 +55,7 @@ def drawn_images(
     Raises:
         VitrialError: The data are not the study's any more, or cannot be read.
     """
-    protocol = load_protocol(study.path / "protocol.yaml", root)
+    protocol = relocated(study.protocol, root)
     data = prepare_data(protocol.data, protocol.split, protocol.image, cache_root)
     if (
         data.split_hash() != study.facts["split"]

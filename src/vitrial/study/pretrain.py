@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,12 @@ from vitrial.data.batches import UnlabelledImages
 from vitrial.data.prepared import pixel_statistics
 from vitrial.data.unlabelled import prepare_unlabelled
 from vitrial.errors import VitrialError
+from vitrial.layout import RUN, WEIGHTS
 from vitrial.models.fits import refused_size, refused_views
 from vitrial.models.initialisation import weights_file, weights_record
+from vitrial.outputs import refuse_foreign
 from vitrial.protocol import Arm, Augment, Byol, Dino, Image, digest
+from vitrial.records import read_record
 from vitrial.seeds import seed_of
 from vitrial.study.execute import default_workers
 from vitrial.study.initial import initial_model
@@ -23,7 +25,7 @@ from vitrial.study.plan import code_version, content_of
 from vitrial.study.run import machine
 from vitrial.study.selfsupervise import build_siamese, summary
 from vitrial.study.store import RunFolder
-from vitrial.train.checkpoint import WEIGHTS, History
+from vitrial.train.checkpoint import History
 from vitrial.train.launch import launch
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain
 
@@ -64,6 +66,7 @@ def pretrain_folder(
     """
     image, augment = image or Image(), augment or Augment()
     console = console or Console(stderr=True)
+    refuse_foreign(out, (RUN,), "pretraining")
     if RunFolder(out).status != "done":
         weights_file(arm)  # looked for before images are decoded
     part, problems = prepare_unlabelled(root, image, cache, on_problem="leave_out", key="--data")
@@ -87,17 +90,19 @@ def pretrain_folder(
     with folder.claim() as claimed:
         if not claimed:
             raise VitrialError(f"Another process is at work in {out}.")
-        _refuse_another(out, identity)
+        _refuse_another(out / RUN, identity)
+        training_seed = seed_of("pretrain", arm.name, type(recipe).__name__, seed)
+        for sentence in folder.repair(training_seed):
+            console.print(sentence, soft_wrap=True, highlight=False)
         if folder.status == "done":
             return out / WEIGHTS
         fabric = launch(recipe.precision)
         folder.begin({**identity, "key": digest(identity), "machine": machine(fabric)})
         mean, std = pixel_statistics(*part)
-        seed = seed_of("pretrain", arm.name, type(recipe).__name__, seed)
         weights = weights_record(arm)
-        start = initial_model(arm, 0, image.channels, augment.crop, seed)
+        start = initial_model(arm, 0, image.channels, augment.crop, training_seed)
         workers = default_workers() if workers is None else workers
-        pretraining = Pretraining(images, recipe, augment, mean, std, seed, workers)
+        pretraining = Pretraining(images, recipe, augment, mean, std, training_seed, workers)
 
         def on_epoch(history: History) -> None:
             folder.write_metrics(history)
@@ -114,7 +119,7 @@ def pretrain_folder(
         except VitrialError as error:
             folder.fail(str(error))
             raise
-        folder.finish({**summary(history, pretraining), "weights": weights})
+        folder.finish({**summary(history, pretraining), "weights": weights}, history)
     return out / WEIGHTS
 
 
@@ -161,11 +166,13 @@ def _sentence(fault: Any) -> str:
     return f"{' '.join(map(str, fault['loc']))}: {fault['msg']}."
 
 
-def _refuse_another(out: Path, identity: dict[str, Any]) -> None:
-    """Refuse a folder that holds something else."""
-    path = out / "run.json"
-    if path.exists() and json.loads(path.read_text()).get("key") != digest(identity):
+def _refuse_another(path: Path, identity: dict[str, Any]) -> None:
+    """Refuse a folder that holds something else, or of which that cannot be told."""
+    if not path.exists():
+        return
+    way_out = "nobody can tell what its folder holds, so name another with --out"
+    if read_record(path, way_out, ("machines",)).get("key") != digest(identity):
         raise VitrialError(
-            f"{out} holds the result of another recipe, data set or version of the program: name "
-            "another folder with --out."
+            f"{path.parent} holds the result of another recipe, data set or version of the "
+            "program: name another folder with --out."
         )

@@ -15,7 +15,16 @@ from vitrial.evaluate.metrics import ENDPOINTS
 from vitrial.study.plan import Stage
 from vitrial.train.checkpoint import History
 
-COLOURS = {"done": "green", "running": "cyan", "failed": "red", "left": "dim", "skipped": "yellow"}
+COLOURS = {
+    "done": "green",
+    "running": "cyan",
+    "damaged": "red",
+    "failed": "red",
+    "left": "dim",
+    "skipped": "yellow",
+}
+RARE = ("damaged", "skipped")
+"""What is counted only where it occurs."""
 
 
 def status_table(status: pd.DataFrame) -> Table:
@@ -25,7 +34,7 @@ def status_table(status: pd.DataFrame) -> Table:
         state = f"[{COLOURS[row['status']]}]{row['status']}[/]"
         table.add_row(state, escape(row["name"]), str(row["epochs"] or ""), escape(row["why"]))
     counts = status["status"].value_counts()
-    named = [name for name in COLOURS if name != "skipped" or "skipped" in counts]
+    named = [name for name in COLOURS if name not in RARE or name in counts]
     table.caption = ", ".join(f"{counts.get(name, 0)} {name}" for name in named)
     return table
 
@@ -101,6 +110,10 @@ class StudyProgress:
     def skip(self, stage: Stage, why: str) -> None:
         """A stage needs nothing from this process."""
         self._line(f"[dim]kept    {escape(stage.name)}: {why}[/]")
+
+    def note(self, sentence: str) -> None:
+        """Something that the user should know of the stage at hand."""
+        self.console.print(escape(sentence), soft_wrap=True, highlight=False)
 
     def fail(self, stage: Stage, why: str) -> None:
         """A stage ended early."""

@@ -19,13 +19,14 @@ from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
 from vitrial.evaluate.metrics import ENDPOINTS
 from vitrial.evaluate.predict import CentralView, predict
+from vitrial.layout import WEIGHTS
 from vitrial.models.initialisation import weights_record
 from vitrial.protocol import Protocol, Recipe
 from vitrial.study.initial import initial_model, normalisation
 from vitrial.study.plan import Stage
 from vitrial.study.selfsupervise import selfsupervise
 from vitrial.study.store import RunFolder
-from vitrial.train.checkpoint import WEIGHTS, History
+from vitrial.train.checkpoint import History
 from vitrial.train.fit import Training, fit
 from vitrial.train.launch import launch
 
@@ -53,7 +54,7 @@ def run_stage(
     if not isinstance(stage.recipe, Recipe):
         selfsupervise(stage, protocol, data, root, workers, fabric, on_epoch)
         return
-    start = root / stage.start.folder / WEIGHTS if stage.start else None
+    start = RunFolder(root / stage.start.folder).weights() if stage.start else None
     weights = None if stage.start else weights_record(stage.arm)
     shape = (len(data.classes), protocol.image.channels, protocol.augment.crop)
     model = initial_model(stage.arm, *shape, stage.seed, start)
@@ -62,8 +63,8 @@ def run_stage(
     training = Training(
         data, stage.recipe, protocol.augment, endpoint, mean, std, stage.seed, workers
     )
-    history = fit(model, training, folder.path, fabric, on_epoch)
-    folder.write_metrics(history)
+    # A stage that lacks no more than its predictions, or its result, is not trained again.
+    history = folder.trained() or fit(model, training, folder.path, fabric, on_epoch)
     started = time.perf_counter()
     if stage.kind == "finetune":
         model.load_state_dict(load_file(folder.path / WEIGHTS))
@@ -83,7 +84,8 @@ def run_stage(
             / seconds["train_seconds"],
             "parameters": sum(p.numel() for p in model.parameters()),
             "weights": weights,
-        }
+        },
+        history,
     )
 
 

@@ -20,7 +20,7 @@ from vitrial.seeds import seed_of
 from vitrial.study.initial import initial_model, normalisation
 from vitrial.study.plan import Stage
 from vitrial.study.store import RunFolder
-from vitrial.train.checkpoint import WEIGHTS, History
+from vitrial.train.checkpoint import History
 from vitrial.train.selfsupervised.byol import Byol as ByolNetwork
 from vitrial.train.selfsupervised.dino import Dino as DinoNetwork
 from vitrial.train.selfsupervised.pretrain import Pretraining, Watch, pretrain
@@ -44,7 +44,7 @@ def selfsupervise(
         VitrialError: Its weights cannot be had, or training came to no good.
     """
     assert isinstance(stage.recipe, Dino | Byol)
-    weights = root / stage.start.folder / WEIGHTS if stage.start else None
+    weights = RunFolder(root / stage.start.folder).weights() if stage.start else None
     record = None if stage.start else weights_record(stage.arm)
     shape = (0, protocol.image.channels, protocol.augment.crop)
     start = initial_model(stage.arm, *shape, stage.seed, weights)
@@ -52,12 +52,13 @@ def selfsupervise(
     pretraining = Pretraining(
         data.without_labels(), stage.recipe, protocol.augment, mean, std, stage.seed, workers
     )
-    siamese = build_siamese(stage.arm, stage.recipe, start, pretraining)
-    watch = neighbours_on_validation(data, pretraining, fabric)
     folder = RunFolder(root / stage.folder)
-    history = pretrain(siamese, pretraining, folder.path, fabric, watch, on_epoch)
-    folder.write_metrics(history)
-    folder.finish({**summary(history, pretraining), "weights": record})
+    history = folder.trained()
+    if history is None:
+        siamese = build_siamese(stage.arm, stage.recipe, start, pretraining)
+        watch = neighbours_on_validation(data, pretraining, fabric)
+        history = pretrain(siamese, pretraining, folder.path, fabric, watch, on_epoch)
+    folder.finish({**summary(history, pretraining), "weights": record}, history)
 
 
 def build_siamese(

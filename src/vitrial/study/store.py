@@ -1,13 +1,15 @@
 """A run's folder: complete or resumable, never ambiguous.
 
 `run.json` (what it is, and on what) is written first, `result.json` last. In between lie the
-checkpoint and the metrics so far; beside the result, the predictions and the best weights.
+checkpoints and the metrics so far; beside the result, the predictions and the best weights, whose
+checksums it holds.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -15,14 +17,46 @@ from typing import Any, Literal
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from vitrial.atomic import PARTIAL, replacing, write_json, write_text
-from vitrial.train.checkpoint import CHECKPOINT, History
+from vitrial.atomic import PARTIAL, remove, replacing, write_json, write_text
+from vitrial.layout import (
+    FAILURE,
+    LOCK,
+    METRICS,
+    PREDICTIONS,
+    RESULT,
+    RUN,
+    STUDY,
+    TUNING,
+    WEIGHTS,
+)
+from vitrial.records import (
+    FILES,
+    DamagedError,
+    Record,
+    check_bytes,
+    check_size,
+    read_record,
+    read_table,
+    reading,
+    set_aside,
+    write_record,
+)
+from vitrial.train.checkpoint import History, check_checkpoint, checkpoints
 
-Status = Literal["done", "running", "failed", "left"]
+Status = Literal["done", "running", "damaged", "failed", "left"]
+
+AGAIN = {
+    METRICS: "they are written anew",
+    PREDICTIONS: "they are computed anew from the weights",
+    WEIGHTS: "the stage is trained again",
+}
+"""What follows where a file of a finished stage is damaged."""
 
 
 class RunFolder:
     """What lies on disk of one stage.
+
+    Reading raises `DamagedError` where a file is missing or is not what was written there.
 
     Args:
         path: The folder; made when the stage begins.
@@ -33,12 +67,32 @@ class RunFolder:
 
     @property
     def status(self) -> Status:
-        """Done, running (in any process on this file system), failed, or left to do."""
-        if (self.path / "result.json").exists():
+        """Done (all that it promises is there), running in any process, or how it was left."""
+        finished = self.is_finished
+        if finished and not self.damage():
             return "done"
         if self._is_locked():
             return "running"
-        return "failed" if (self.path / "failure.json").exists() else "left"
+        if finished:
+            return "damaged"
+        return "failed" if (self.path / FAILURE).exists() else "left"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has a result, be it damaged."""
+        return (self.path / RESULT).exists()
+
+    def damage(self) -> str:
+        """What is wrong with a finished stage as far as sizes tell, in a sentence; or nothing."""
+        try:
+            result = self.result()
+            self.identity()
+            for name in result.get(FILES, {}):
+                if name != METRICS:  # of which the result holds a copy
+                    check_size(self.path / name, result, self._way_out)
+        except DamagedError as error:
+            return str(error)
+        return ""
 
     @contextmanager
     def claim(self) -> Iterator[bool]:
@@ -56,64 +110,140 @@ class RunFolder:
             return
         try:
             for leftover in self.path.glob(f"{PARTIAL}*"):
-                leftover.unlink()
+                remove(leftover)
             yield True
         finally:
             lock.release()
+
+    def repair(self, seed: int) -> list[str]:
+        """Set aside every damaged file, so that the stage can be carried out again without it.
+
+        Args:
+            seed: Of the training, by which its checkpoints are told from others'.
+
+        Returns:
+            A sentence for each: which file, what is wrong, and what follows.
+        """
+        said: list[str] = []
+
+        def is_sound(name: str, check: Callable[[Path, str], object], otherwise: str) -> bool:
+            path = self.path / name
+            try:
+                check(path, otherwise)
+            except DamagedError as error:
+                said.append(str(error))
+                if path.exists():
+                    set_aside(path)
+                return False
+            return True
+
+        if self.is_finished or (self.path / RUN).exists():
+            is_sound(RUN, _read_run, "it is written anew")
+        if self.is_finished and is_sound(RESULT, _read_result, "the stage is carried out again"):
+            result = self.result()
+            for name in result.get(FILES, {}):
+                is_sound(name, lambda path, way: check_bytes(path, result, way), AGAIN[name])
+            if "history" in result and not (self.path / METRICS).exists():
+                self.write_metrics(result["history"])
+            return said
+        if (self.path / METRICS).exists():
+            is_sound(METRICS, _read_metrics, AGAIN[METRICS])
+        for path in filter(Path.exists, checkpoints(self.path)):
+            otherwise = "it is set aside, and training goes on from the one before or the start"
+            if is_sound(path.name, lambda p, way: check_checkpoint(p, seed, way), otherwise):
+                break
+        return said
 
     def begin(self, identity: dict[str, Any]) -> None:
         """Write what the stage is, before anything is computed.
 
         The machines of earlier attempts, whose checkpoint the stage may go on from, stay listed.
         """
-        path = self.path / "run.json"
-        former = json.loads(path.read_text())["machines"] if path.exists() else []
+        former = self.identity()["machines"] if (self.path / RUN).exists() else []
         now = identity.pop("machine")
         machines = [machine for machine in former if machine != now] + [now]
-        write_json(path, {**identity, "machines": machines})
-        (self.path / "failure.json").unlink(missing_ok=True)
+        write_record(self.path / RUN, {**identity, "machines": machines})
+        (self.path / FAILURE).unlink(missing_ok=True)
+
+    def identity(self) -> Record:
+        """What the stage is, and on what: see `begin`."""
+        return _read_run(self.path / RUN, self._way_out)
 
     def write_metrics(self, history: History) -> None:
         """Write the metrics of the epochs so far, a line each."""
-        write_text(self.path / "metrics.jsonl", "".join(f"{json.dumps(r)}\n" for r in history))
+        write_text(self.path / METRICS, "".join(f"{json.dumps(r)}\n" for r in history))
 
     def metrics(self) -> pd.DataFrame:
         """The metrics of the epochs so far, a row each."""
-        path = self.path / "metrics.jsonl"
-        return pd.read_json(path, lines=True) if path.exists() else pd.DataFrame()
+        if self.is_finished and "history" in (result := self.result()):
+            return pd.DataFrame(result["history"])
+        path = self.path / METRICS
+        return _read_metrics(path, self._way_out) if path.exists() else pd.DataFrame()
 
     def write_predictions(self, predictions: pd.DataFrame) -> None:
         """Write per-image predictions as Parquet."""
-        with replacing(self.path / "predictions.parquet") as temporary:
+        with replacing(self.path / PREDICTIONS) as temporary:
             predictions.to_parquet(temporary, index=False)
 
     def predictions(self) -> pd.DataFrame:
         """Columns image, label, group, split, target, knn and a logit for each class."""
-        return pd.read_parquet(self.path / "predictions.parquet")
+        return read_table(self.path / PREDICTIONS, self.result(), self._way_out)
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """Write the result, which makes the stage done; the checkpoint has served its purpose."""
-        write_json(self.path / "result.json", result)
-        (self.path / CHECKPOINT).unlink(missing_ok=True)
+    def weights(self) -> Path:
+        """The file of a finished stage's weights, every byte verified."""
+        check_bytes(self.path / WEIGHTS, self.result(), self._way_out)
+        return self.path / WEIGHTS
 
-    def result(self) -> dict[str, Any]:
-        """Best epoch, epochs, seconds, parameters."""
-        return dict(json.loads((self.path / "result.json").read_text()))
+    def trained(self) -> History | None:
+        """The metrics of a training that is over and whose weights are whole; None otherwise."""
+        try:
+            self.weights()
+            return self.result()["history"]  # type: ignore[no-any-return]
+        except (DamagedError, KeyError):  # a result of an older program has none
+            return None
+
+    def finish(self, result: dict[str, Any], history: History) -> None:
+        """Write the result, which makes the stage done; the checkpoints have served their purpose.
+
+        Args:
+            result: Best epoch, epochs, seconds, parameters.
+            history: The metrics of all epochs.
+        """
+        self.write_metrics(history)
+        files = [n for n in (METRICS, WEIGHTS, PREDICTIONS) if (self.path / n).exists()]
+        write_record(self.path / RESULT, {**result, "history": history}, files)
+        for path in checkpoints(self.path):
+            path.unlink(missing_ok=True)
+
+    def result(self) -> Record:
+        """What `finish` wrote, the history too."""
+        return _read_result(self.path / RESULT, self._way_out)
 
     def fail(self, sentence: str, details: str = "") -> None:
         """Record why the stage ended early; a later `vitrial run` tries it again."""
-        write_json(self.path / "failure.json", {"sentence": sentence, "details": details})
+        write_json(self.path / FAILURE, {"sentence": sentence, "details": details})
 
     def failure(self) -> str:
         """Why the stage ended early."""
-        return str(json.loads((self.path / "failure.json").read_text())["sentence"])
+        try:
+            return str(read_record(self.path / FAILURE, self._way_out, ("sentence",))["sentence"])
+        except DamagedError as error:
+            return str(error)
+
+    @property
+    def _way_out(self) -> str:
+        """What the user can do about a damaged file of the stage."""
+        study = self.path.parents[1]
+        if self.path.parent.name == TUNING or not (study / STUDY).exists():
+            return "repeat the command that wrote it, which computes it anew"
+        return f"`vitrial run {shlex.quote(str(study))}` computes it anew"
 
     @property
     def _lock(self) -> FileLock:
-        return FileLock(self.path / "lock")
+        return FileLock(self.path / LOCK)
 
     def _is_locked(self) -> bool:
-        if not (self.path / "lock").exists():
+        if not (self.path / LOCK).exists():
             return False
         try:
             with self._lock.acquire(timeout=0):
@@ -122,3 +252,19 @@ class RunFolder:
             return True
         except PermissionError:  # a study that may only be read: nobody here runs it
             return False
+
+
+def _read_run(path: Path, way_out: str) -> Record:
+    return read_record(path, way_out, ("machines",))
+
+
+def _read_result(path: Path, way_out: str) -> Record:
+    return read_record(path, way_out, ("epochs",))
+
+
+def _read_metrics(path: Path, way_out: str) -> pd.DataFrame:
+    with reading(path, way_out):
+        rows = pd.DataFrame([json.loads(line) for line in path.read_text().splitlines()])
+        if not {"epoch", "loss"} <= {*rows} and not {"epoch", "score", "train_loss"} <= {*rows}:
+            raise ValueError("these are not a training's metrics")
+    return rows

@@ -2,50 +2,80 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
-from vitrial.atomic import replacing, write_json
+from vitrial.atomic import remove_leftovers, replacing
 from vitrial.compare.scores import run_scores
 from vitrial.compare.table import arm_table, caption, unlike
 from vitrial.data.checks import write_problems
 from vitrial.data.examination import Examination, read_examination
 from vitrial.data.prepared import Prepared
 from vitrial.errors import Problem, VitrialError
+from vitrial.layout import (
+    EXAMINATION,
+    EXPLANATIONS,
+    MANIFEST,
+    PARTS,
+    PRETRAINED,
+    PROBLEMS,
+    PROTOCOL,
+    REPORT,
+    RUN,
+    RUNS,
+    STUDY,
+    TUNING,
+)
+from vitrial.outputs import refuse_foreign
 from vitrial.protocol import Protocol
-from vitrial.protocol.file import load_protocol, write_protocol
+from vitrial.protocol.file import ProtocolError, load_protocol, protocol_text, write_protocol
+from vitrial.records import (
+    DamagedError,
+    Record,
+    read_bytes,
+    read_record,
+    read_table,
+    reading,
+    write_record,
+)
 from vitrial.study.plan import Stage, code_version
 from vitrial.study.provenance import provenance
 from vitrial.study.store import RunFolder
 
-EXAMINATION = "examination"
-"""The folder of a study in which the examination of its data lies."""
-EXPLANATIONS = "explanations"
-"""The folder of a study in which the explanations of its answers lie."""
+REGISTERED = "registered"
+"""The key of `study.json` that holds the protocol."""
+FACTS = ("stages", "classes", "fingerprint", "split", "data")
+"""Keys that `study.json` has once the data are known."""
 
 
 @dataclass(frozen=True)
 class Study:
     """A study's folder.
 
-    `protocol.yaml` is the protocol, `manifest.parquet` the data set with its split, `study.json`
-    the list of stages and facts about the data, `examination/` what was found in its images,
-    `runs/` and `pretrained/` hold the stages.
+    `study.json` holds the protocol that was run, the list of stages and facts about the data;
+    `protocol.yaml` is the protocol to be read, `manifest.parquet` the data set with its split,
+    `examination/` what was found in its images; `runs/` and `pretrained/` hold the stages.
 
     Attributes:
         path: The folder.
         protocol: The experiment.
         facts: The content of `study.json`.
+        notes: What its reader should know, in sentences, such as that `protocol.yaml` was edited.
     """
 
     path: Path
     protocol: Protocol
     facts: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def write(
@@ -58,12 +88,11 @@ class Study:
         skipped: dict[str, str] | None = None,
     ) -> Study:
         """Lay down a study before its first run; the stages of a former plan are left in place."""
-        write_protocol(protocol, path / "protocol.yaml")
-        with replacing(path / "manifest.parquet") as temporary:
+        with replacing(path / MANIFEST) as temporary:
             data.manifest.to_parquet(temporary, index=False)
-        write_problems(problems, path / "problems.csv")
+        write_problems(problems, path / PROBLEMS)
         facts = {
-            "protocol": protocol.hash(),
+            **_registration(protocol),
             "code": code_version(),
             "data": data.name,
             "classes": data.classes,
@@ -85,20 +114,25 @@ class Study:
                 for stage in stages
             ],
         }
-        write_json(path / "study.json", facts)
+        _keep_edited(path, protocol)
+        write_record(path / STUDY, facts, [MANIFEST, PROBLEMS])
+        write_protocol(protocol, path / PROTOCOL)
         return cls(path, protocol, facts)
 
     def status(self) -> pd.DataFrame:
-        """A row a stage: name, kind, status, epochs and why.
+        """A row a stage: name, kind, status (see `RunFolder.status`), epochs and why.
 
-        The status is done, running, failed or left; arms that were skipped have a row each.
+        Arms that were skipped have a row each.
         """
         rows = []
         for stage in self.facts["stages"]:
             folder = RunFolder(self.path / stage["folder"])
             status = folder.status
-            why = folder.failure() if status == "failed" else ""
-            epochs = len(folder.metrics())
+            why = {"failed": folder.failure, "damaged": folder.damage}.get(status, str)()
+            try:
+                epochs = len(folder.metrics())
+            except DamagedError as error:
+                epochs, why = 0, why or str(error)
             rows.append({**stage, "status": status, "epochs": epochs, "why": why})
         for arm, why in self.facts.get("skipped", {}).items():
             skipped = {"name": arm, "arm": arm, "kind": "finetune", "status": "skipped"}
@@ -110,27 +144,35 @@ class Study:
         mine = {stage["folder"] for stage in self.facts["stages"]}
         there = {
             folder.relative_to(self.path).as_posix()
-            for kind in ("runs", "pretrained")
+            for kind in (RUNS, PRETRAINED)
             for folder in self.path.glob(f"{kind}/*")
         }
         return sorted(there - mine)
 
     def runs(self) -> list[tuple[dict[str, Any], RunFolder]]:
-        """The runs that are done: what each is, and its folder."""
+        """The runs that have a result: what each is, and its folder."""
         runs = (
             (stage, RunFolder(self.path / stage["folder"]))
             for stage in self.facts["stages"]
             if stage["kind"] == "finetune"
         )
-        return [(stage, folder) for stage, folder in runs if folder.status == "done"]
+        return [(stage, folder) for stage, folder in runs if folder.is_finished]
 
     def manifest(self) -> pd.DataFrame:
         """The data set: image, label, group, split and metadata."""
-        return pd.read_parquet(self.path / "manifest.parquet")
+        return read_table(self.path / MANIFEST, self.facts, _way_out(self.path))
+
+    def problems(self) -> list[Problem]:
+        """What is wrong with the data sets, or worth knowing."""
+        path, way_out = self.path / PROBLEMS, _way_out(self.path)
+        content = read_bytes(path, self.facts, way_out).decode("utf-8")
+        with reading(path, way_out):
+            rows = list(csv.DictReader(io.StringIO(content, newline="")))
+            return [Problem(r["where"], r["what"], r["mend"], r["fatal"] == "True") for r in rows]
 
     def examination(self) -> Examination | None:
         """The examination of the data; none in a study of an older program."""
-        return read_examination(self.path / EXAMINATION)
+        return read_examination(self.path / EXAMINATION, _way_out(self.path))
 
     def scores(self) -> pd.DataFrame:
         """A row a finished run and split: every metric of its predictions, its cost and origin."""
@@ -196,13 +238,127 @@ class Study:
 def load_study(path: Path | str) -> Study:
     """Open a study's folder.
 
+    The protocol is the one that was run, whatever has become of `protocol.yaml` since.
+
     Raises:
         VitrialError: There is no study there.
+        DamagedError: What says what it is, is damaged.
     """
     path = Path(path)
-    if not (path / "study.json").is_file():
+    if not holds_study(path):
         raise VitrialError(
             f"{path} holds no study: name the folder that `vitrial run` printed, or run one first."
         )
-    facts = json.loads((path / "study.json").read_text())
-    return Study(path, load_protocol(path / "protocol.yaml", build=False), facts)
+    facts = read_record(path / STUDY, _way_out(path), ("stages",))
+    if not facts.keys() >= set(FACTS):
+        raise VitrialError(
+            f"{path} has no run yet: `vitrial run {shlex.quote(str(path))}` begins, or goes on."
+        )
+    if REGISTERED not in facts:  # of an older program
+        return Study(path, load_protocol(path / PROTOCOL, build=False), facts)
+    protocol = _protocol_of(facts)
+    return Study(path, protocol, facts, tuple(_edited(path, protocol)))
+
+
+def registered_protocol(path: Path) -> Protocol:
+    """The protocol of a study; of one whose `study.json` is damaged, that of `protocol.yaml`.
+
+    Raises:
+        VitrialError: There is no protocol to be read.
+    """
+    try:
+        facts = read_record(path / STUDY, _way_out(path), (REGISTERED,))
+        return _protocol_of(facts)
+    except DamagedError as error:
+        try:
+            return load_protocol(path / PROTOCOL, build=False)
+        except ProtocolError:
+            raise VitrialError(
+                f"{error.path} is {error.what} and {path / PROTOCOL} cannot be read: name the "
+                f"protocol's own file, with `--out {shlex.quote(str(path))}`."
+            ) from error
+
+
+def register(path: Path, protocol: Protocol) -> None:
+    """Begin a study: nothing of the user's is in its folder, which says what it is from now on.
+
+    Files that processes left behind when they were killed are removed.
+
+    Raises:
+        VitrialError: The folder is not empty and holds no study.
+    """
+    refuse_foreign_study(path)
+    if not holds_study(path):
+        write_record(path / STUDY, {**_registration(protocol), "stages": []})
+    explanations = path / EXPLANATIONS
+    remove_leftovers(path, path / EXAMINATION, path / REPORT, explanations, explanations / PARTS)
+
+
+def refuse_foreign_study(path: Path) -> None:
+    """Refuse a folder that is not empty and holds no study, before anything is looked for.
+
+    Raises:
+        VitrialError: It is such a folder.
+    """
+    if not holds_study(path):
+        refuse_foreign(path, (), "study")
+
+
+def holds_study(path: Path) -> bool:
+    """Whether vitrial wrote the folder: it has `study.json`, or a run if that was lost."""
+    marks = (STUDY, *(f"{kind}/*/{RUN}" for kind in (RUNS, PRETRAINED, TUNING)))
+    return any(any(path.glob(mark)) for mark in marks)
+
+
+def _registration(protocol: Protocol) -> Record:
+    return {"protocol": protocol.hash(), REGISTERED: protocol.model_dump(mode="json")}
+
+
+def _protocol_of(facts: Record) -> Protocol:
+    try:
+        return Protocol.model_validate_json(json.dumps(facts[REGISTERED]))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise VitrialError(
+            "The study was run by another version of vitrial, whose protocol this one cannot read "
+            f"({'.'.join(map(str, first['loc']))}: {first['msg']}): use that version."
+        ) from error
+
+
+def _way_out(path: Path) -> str:
+    """What the user can do about a damaged file of a study."""
+    return f"`vitrial run {shlex.quote(str(path))}` computes it anew"
+
+
+def _edited(path: Path, protocol: Protocol) -> list[str]:
+    """A sentence if `protocol.yaml` does not say what was run."""
+    if _says(path / PROTOCOL, protocol):
+        return []
+    study = shlex.quote(str(path))
+    return [
+        f"{path / PROTOCOL} is not the protocol that was run: it has been edited, damaged or "
+        "removed since, and is ignored. What it says is run by "
+        f"`vitrial run {study}/{PROTOCOL} --out ANOTHER_FOLDER`; `vitrial run {study}` restores it."
+    ]
+
+
+def _says(file: Path, protocol: Protocol) -> bool:
+    """Whether a file says a protocol, however it is written."""
+    try:
+        if file.read_text(encoding="utf-8") == protocol_text(protocol):
+            return True
+        return load_protocol(file, build=False).hash() == protocol.hash()
+    except (OSError, ValueError, ProtocolError):
+        return False
+
+
+def _keep_edited(path: Path, protocol: Protocol) -> None:
+    """Rename a `protocol.yaml` that the user edited, before it is written anew."""
+    file = path / PROTOCOL
+    try:
+        facts = read_record(path / STUDY, "", (REGISTERED,))
+        known = [protocol, _protocol_of(facts)]
+    except VitrialError:
+        known = [protocol]
+    if file.exists() and not any(_says(file, one) for one in known):
+        file.replace(path / f"{PROTOCOL}.edited")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Arm
 from vitrial.seeds import seed_of
 from vitrial.study.store import RunFolder
-from vitrial.train.checkpoint import WEIGHTS
 from vitrial.train.launch import launch
 
 HEADLINE = ("attention", "gradcam")
@@ -32,19 +30,19 @@ def load_model(folder: Path | str) -> TrainedModel:
         folder: The run's, such as `studies/demo/runs/resnet10t-random-1-0123456789ab`.
 
     Raises:
-        VitrialError: The folder holds no finished run.
+        VitrialError: The folder holds no finished run, or a damaged one.
     """
-    folder = Path(folder)
-    if RunFolder(folder).status != "done" or not (folder / WEIGHTS).is_file():
+    stage = RunFolder(Path(folder))
+    if not stage.is_finished:
         raise VitrialError(f"{folder} is not the folder of a finished run: `vitrial status` helps.")
-    run = json.loads((folder / "run.json").read_text())
+    run = stage.identity()
     if run["kind"] != "finetune":
         raise VitrialError(f"{folder} is of a pretraining, which answers nothing: name a run's.")
     fabric = launch(run["recipe"]["precision"])
-    normalisation = RunFolder(folder).result()["normalisation"]
+    normalisation = stage.result()["normalisation"]
     view = CentralView(run["crop"], normalisation["mean"], normalisation["std"], fabric.device)
     model = _build(run)
-    model.load_state_dict(load_file(folder / WEIGHTS))
+    model.load_state_dict(load_file(stage.weights()))
     # As in training: the layout that convolutions are fastest in.
     model = model.to(memory_format=torch.channels_last).to(fabric.device).eval()
     blank = torch.zeros(1, run["crop"], run["crop"], run["channels"], dtype=torch.uint8)
@@ -55,7 +53,7 @@ def load_model(folder: Path | str) -> TrainedModel:
 
 def random_model(folder: Path) -> nn.Module:
     """The architecture of a run with random weights, the same at every call."""
-    run = json.loads((folder / "run.json").read_text())
+    run = RunFolder(folder).identity()
     torch.manual_seed(seed_of(run["seed"], "sanity"))
     return _build(run).eval()
 

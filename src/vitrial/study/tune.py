@@ -12,6 +12,8 @@ from rich.table import Table
 
 from vitrial.errors import VitrialError
 from vitrial.evaluate.metrics import ENDPOINTS, Metric
+from vitrial.layout import TUNED
+from vitrial.outputs import refuse_existing
 from vitrial.protocol import Arm, Protocol, Recipe
 from vitrial.protocol.file import write_protocol
 from vitrial.seeds import seed_of
@@ -21,6 +23,7 @@ from vitrial.study.plan import Stage, plan
 from vitrial.study.preflight import check_stages, preflight, without
 from vitrial.study.progress import StudyProgress
 from vitrial.study.store import RunFolder
+from vitrial.study.study import refuse_foreign_study, register
 
 RATES = (3e-5, 1e-4, 3e-4, 1e-3)
 
@@ -50,6 +53,7 @@ def tune_rates(
     workers: int | None = None,
     console: Console | None = None,
     skip_missing: bool = False,
+    overwrite: bool = False,
 ) -> Tuning:
     """Train each arm once at each rate and keep the rate of the best validation score.
 
@@ -64,14 +68,18 @@ def tune_rates(
         console: Where progress is shown.
         skip_missing: Go on without the arms whose weights, data or memory are missing; they keep
             their rates.
+        overwrite: Whether `tuned.yaml` may be there already.
 
     Raises:
-        VitrialError: A rate is impossible, something that the runs need is missing, or every arm
-            failed at every rate.
+        VitrialError: A rate is impossible, something that the runs need is missing, every arm
+            failed at every rate, `tuned.yaml` is there already, or `out` is not empty and holds no
+            study.
     """
     for rate in rates:
         _check_rate(rate, protocol)
     root = Path(out) if out is not None else Path("studies") / protocol.name
+    refuse_existing(root / TUNED, overwrite)
+    refuse_foreign_study(root)
     console = console or Console(stderr=True)
 
     def planner(protocol: Protocol, fingerprints: dict[str, str]) -> list[Stage]:
@@ -80,6 +88,7 @@ def tune_rates(
     skipped = preflight(protocol, root, cache, skip_missing=skip_missing, planner=planner)
     carried_out = without(protocol, skipped)
     refuse_unfit_arms(carried_out)
+    register(root, protocol)
     datasets = prepare_datasets(carried_out, cache)
     stages = planner(carried_out, fingerprints(datasets))
     notes = check_stages(stages, protocol, datasets, root)
@@ -93,8 +102,8 @@ def tune_rates(
     tuned_stages = [stage for stage in stages if stage.kind == "tune"]
     scores = _scores(tuned_stages, ENDPOINTS[protocol.endpoint], root)
     tuned = protocol.model_copy(update={"arms": _tuned_arms(protocol, scores)})
-    write_protocol(tuned, root / "tuned.yaml")
-    return Tuning(scores, tuned, root / "tuned.yaml")
+    write_protocol(tuned, root / TUNED)
+    return Tuning(scores, tuned, root / TUNED)
 
 
 def _check_rate(rate: float, protocol: Protocol) -> None:

@@ -10,13 +10,14 @@ from safetensors.torch import load_file, save_file
 
 from vitrial.atomic import replacing
 from vitrial.errors import VitrialError
+from vitrial.layout import RESULT
 from vitrial.models.backbone import pretrained_cfg
+from vitrial.outputs import refuse_existing
 from vitrial.protocol import Arm
 from vitrial.study.store import RunFolder
-from vitrial.train.checkpoint import WEIGHTS
 
 
-def export_weights(folder: Path, out: Path) -> str:
+def export_weights(folder: Path, out: Path, overwrite: bool = False) -> str:
     """Write a finished stage's weights as safetensors, with what is needed to use them.
 
     The file's metadata say, as JSON, backbone, classes, side and channels of the input, and the
@@ -25,28 +26,32 @@ def export_weights(folder: Path, out: Path) -> str:
     Args:
         folder: A run's or pretraining's folder.
         out: The file to write; ends in .safetensors.
+        overwrite: Whether it may be there already.
 
     Returns:
         The Python expression that builds the model from the file.
 
     Raises:
-        VitrialError: The folder holds no finished stage.
+        VitrialError: The folder holds no finished stage or a damaged one, or `out` is there.
     """
     if out.suffix != ".safetensors":
         raise VitrialError(f"{out} must end in .safetensors, by which timm knows the format.")
-    if RunFolder(folder).status != "done":
+    refuse_existing(out, overwrite)
+    stage = RunFolder(folder)
+    if not stage.is_finished:
         raise VitrialError(f"{folder} is not the folder of a finished run. {_finished(folder)}")
-    run = json.loads((folder / "run.json").read_text())
+    run = stage.identity()
     about = {
         "backbone": Arm(**run["arm"]).model,
         "classes": [] if run["kind"] == "selfsupervise" else run["classes"],
         "channels": run["channels"],
         "crop": run["crop"],
-        **RunFolder(folder).result()["normalisation"],
+        **stage.result()["normalisation"],
     }
     metadata = {name: json.dumps(value) for name, value in about.items()}
-    with replacing(out) as temporary:
-        save_file(load_file(folder / WEIGHTS), temporary, metadata={"format": "pt", **metadata})
+    weights = stage.weights()
+    with replacing(out, needs=weights.stat().st_size) as temporary:
+        save_file(load_file(weights), temporary, metadata={"format": "pt", **metadata})
     return _expression(about, out)
 
 
@@ -60,7 +65,7 @@ def _expression(about: dict[str, Any], out: Path) -> str:
 
 def _finished(folder: Path) -> str:
     """The finished stages below a folder, as a sentence."""
-    found = sorted(path.parent for path in folder.glob("*/*/result.json"))
+    found = sorted(path.parent for path in folder.glob(f"*/*/{RESULT}"))
     if not found:
         return "There is none in it."
     return "Name one of those in it:" + "".join(f"\n  {path}" for path in found)

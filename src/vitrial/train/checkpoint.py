@@ -1,7 +1,12 @@
-"""Checkpoints: all that a run needs to go on, in one atomic file that holds no code."""
+"""Checkpoints: all that a run needs to go on, in one atomic file that holds no code.
+
+PyTorch writes a .zip whose members carry checksums (CRC-32), which it does not look at when it
+loads them; `check_checkpoint` does. The checkpoint of the epoch before is kept beside the last.
+"""
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,56 +15,106 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vitrial.atomic import replacing
-
-CHECKPOINT = "checkpoint.pt"
-WEIGHTS = "weights.safetensors"
-"""What a stage leaves: those of the best validation score, or of the last teacher."""
+from vitrial.layout import CHECKPOINT, CHECKPOINT_BEFORE
+from vitrial.records import reading
 
 History = list[dict[str, Any]]
 State = dict[str, torch.Tensor]
 
 
 def save_checkpoint(
-    path: Path,
+    folder: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     history: History,
+    seed: int,
     best: State | None = None,
 ) -> None:
-    """Write model, optimizer, the metrics of the epochs so far, and the best weights among them.
+    """Write the checkpoint of an epoch; the one that was there becomes that of the epoch before.
 
     Nothing else is needed: schedules are functions of the history, and generators are seeded
     anew for each epoch and step. The best weights lie in the same file as the history that names
     their epoch, so that no crash can leave those of another epoch beside it.
+
+    Args:
+        folder: The stage's.
+        model: After the epoch.
+        optimizer: Likewise.
+        history: The metrics of the epochs so far.
+        seed: Of the training, by which its checkpoints are told from others'.
+        best: The weights of the best validation score so far, where they matter.
     """
     content = {
+        "seed": seed,
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "history": history,
         "best": best,
     }
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
+    last = folder / CHECKPOINT
+    with replacing(last, needs=_bytes_of(content)) as temporary:
+        with temporary.open("wb") as file:  # to a path, PyTorch hides why it cannot write
+            torch.save(content, file)
+        if last.exists():
+            last.replace(folder / CHECKPOINT_BEFORE)
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[History, State | None]:
-    """Put model and optimizer where the checkpoint left them; its history and best weights."""
+    """Put model and optimizer where the last checkpoint left them.
+
+    Returns:
+        The metrics of its epochs, and the weights of the best validation score; nothing of either,
+        and model and optimizer as they were, where there is no checkpoint.
+    """
+    path = next(filter(Path.exists, checkpoints(folder)), None)
+    if path is None:
+        return [], None
     content = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])
-    history: History = content["history"]
-    best: State | None = content["best"]
-    return history, best
+    return content["history"], content["best"]
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Where the checkpoints of a stage lie, the last first."""
+    return [folder / CHECKPOINT, folder / CHECKPOINT_BEFORE]
+
+
+def check_checkpoint(path: Path, seed: int, way_out: str) -> None:
+    """Verify a checkpoint: every byte of it, and that it is of the training with this seed.
+
+    Raises:
+        DamagedError: It is missing or damaged, or of another training.
+    """
+    with reading(path, way_out):
+        with zipfile.ZipFile(path) as members:
+            if damaged := members.testzip():
+                raise ValueError(damaged)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        if content["seed"] != seed:
+            raise ValueError("it is of another training")
 
 
 def copy_of_weights(model: nn.Module) -> State:
-    """The model's state dict as it is now, on the CPU."""
-    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    """The weights of a model as they are now, in the computer's memory."""
+    return {
+        name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()
+    }
 
 
 def save_weights(path: Path, state: State) -> None:
     """Write a plain state dict as safetensors, as timm loads it."""
-    with replacing(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
+    state = {name: tensor.contiguous() for name, tensor in state.items()}
+    with replacing(path, needs=_bytes_of(state)) as temporary:
+        save_file(state, temporary)
+
+
+def _bytes_of(content: Any) -> int:
+    """Of all tensors within dictionaries and lists."""
+    if isinstance(content, torch.Tensor):
+        return content.nbytes
+    if isinstance(content, dict):
+        content = list(content.values())
+    return sum(map(_bytes_of, content)) if isinstance(content, list) else 0

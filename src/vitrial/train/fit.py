@@ -26,13 +26,11 @@ from vitrial.data.prepared import Prepared
 from vitrial.errors import VitrialError
 from vitrial.evaluate.metrics import ENDPOINTS, all_metrics
 from vitrial.evaluate.predict import CentralView, predict
+from vitrial.layout import WEIGHTS
 from vitrial.protocol import Augment, EndpointName, Recipe
 from vitrial.seeds import generator_of, seed_of
 from vitrial.train.checkpoint import (
-    CHECKPOINT,
-    WEIGHTS,
     History,
-    State,
     copy_of_weights,
     load_checkpoint,
     save_checkpoint,
@@ -77,8 +75,8 @@ def fit(
 ) -> History:
     """Train until the endpoint has saturated at the final rate, or `recipe.epochs` are over.
 
-    Leaves in `folder` the latest checkpoint, from which a later call continues, and at the end the
-    weights of the best validation score.
+    Leaves in `folder` the checkpoint of every epoch, from which a later call continues, and at the
+    end the weights of the best validation score.
 
     Args:
         model: timm's model, initialised.
@@ -100,11 +98,7 @@ def fit(
     network, optimizer = fabric.setup(network, optimizer)
 
     gain = ENDPOINTS[training.endpoint].gain
-    history: History = []
-    best: State | None = None
-    if (folder / CHECKPOINT).exists():
-        history, best = load_checkpoint(folder / CHECKPOINT, model, optimizer.optimizer)
-
+    history, best = load_checkpoint(folder, model, optimizer.optimizer)
     while len(history) < recipe.epochs and not exhausted(_gains(history, training), recipe):
         started = time.perf_counter()
         loss = train_epoch(network, optimizer, training, history, fabric)
@@ -115,7 +109,7 @@ def fit(
         if gain(row["score"]) > max((gain(r["score"]) for r in history), default=-math.inf):
             best = copy_of_weights(model)
         history.append(row)
-        save_checkpoint(folder / CHECKPOINT, model, optimizer.optimizer, history, best)
+        save_checkpoint(folder, model, optimizer.optimizer, history, training.seed, best)
         on_epoch(history)
     assert best is not None, "an epoch's score is a number, and every number exceeds minus infinity"
     save_weights(folder / WEIGHTS, best)

@@ -8,10 +8,10 @@ from torch import nn
 
 from vitrial.data.prepared import prepare_data
 from vitrial.errors import VitrialError
+from vitrial.layout import WEIGHTS
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Arm, Augment, Byol, Dino, Image, PhantomData, Split
 from vitrial.study.selfsupervise import build_siamese, neighbours_on_validation
-from vitrial.train.checkpoint import WEIGHTS
 from vitrial.train.launch import launch
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain, pretrain_step
 

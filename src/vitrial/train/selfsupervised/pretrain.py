@@ -14,17 +14,10 @@ from torch import nn
 
 from vitrial.data.batches import UnlabelledImages, load, shuffled_order
 from vitrial.errors import VitrialError
+from vitrial.layout import WEIGHTS
 from vitrial.protocol import Augment, SelfSupervision
 from vitrial.seeds import generator_of, seed_of
-from vitrial.train.checkpoint import (
-    CHECKPOINT,
-    WEIGHTS,
-    History,
-    copy_of_weights,
-    load_checkpoint,
-    save_checkpoint,
-    save_weights,
-)
+from vitrial.train.checkpoint import History, load_checkpoint, save_checkpoint, save_weights
 from vitrial.train.finite import FINITE_EVERY, first_not_finite
 from vitrial.train.optimizer import build_optimizer
 from vitrial.train.selfsupervised.collapse import PATIENCE, collapse
@@ -93,9 +86,7 @@ def pretrain(
     network: Any
     network, optimizer = fabric.setup(siamese, optimizer)
 
-    history: History = []
-    if (folder / CHECKPOINT).exists():
-        history, _ = load_checkpoint(folder / CHECKPOINT, siamese, optimizer.optimizer)
+    history, _ = load_checkpoint(folder, siamese, optimizer.optimizer)
     before = {"knn_before": watch(siamese.teacher.backbone)} if watch and not history else {}
     _refuse_collapsed(history, recipe)
 
@@ -107,10 +98,10 @@ def pretrain(
             row["knn"] = watch(siamese.teacher.backbone)
         row |= {"train_seconds": trained - started, "seconds": time.perf_counter() - started}
         history.append(row)
-        save_checkpoint(folder / CHECKPOINT, siamese, optimizer.optimizer, history)
+        save_checkpoint(folder, siamese, optimizer.optimizer, history, pretraining.seed)
         on_epoch(history)
         _refuse_collapsed(history, recipe)
-    save_weights(folder / WEIGHTS, copy_of_weights(siamese.teacher.backbone))
+    save_weights(folder / WEIGHTS, siamese.teacher.backbone.state_dict())
     return history
 
 
