@@ -113,14 +113,16 @@ def test_groups_of_different_labels_are_noted(tmp_path):
     assert not note.fatal
 
 
-def test_copies_across_given_splits_are_fatal_and_everything_else_is_told_too(tmp_path):
+def test_copies_across_given_splits_are_left_out_of_training_and_said(tmp_path):
     files = {f"{s}/{name}": png(hash_) for s, hash_, name in _splits()}
     files["test/a/leak.png"] = files["train/a/0.png"]
     files["train/b/empty.png"] = b""
     examination = examined(tmp_path, files)
-    assert examination.fatal == 2
-    assert "train/b/empty.png" in {problem.where for problem in examination.problems}
-    assert any("has images in test and train" in problem.what for problem in examination.problems)
+    assert examination.fatal == 1
+    what = {problem.where: problem.what for problem in examination.problems}
+    assert "empty file" in what["train/b/empty.png"]
+    assert what["train/a/0.png"].endswith("test/a/leak.png of test: left out of train")
+    assert not examination.images.set_index("image")["used"]["train/a/0.png"]
     assert {"train", "val", "test"} <= set(examination.class_table().columns)
 
 

@@ -65,7 +65,8 @@ def test_phantoms_have_no_shortcut(task, tmp_path):
     dataset = load_dataset(PhantomData(source="phantom", task=task, patients=60, size=40))
     examination = examine(dataset, Image(resize=40), tmp_path)
     assert [shortcut.suspicious for shortcut in examination.shortcuts] == [False] * 3
-    assert examination.problems == [] or task == "mammogram"  # which has more than 8 bits
+    others = [problem for problem in examination.problems if "mask" not in problem.what]
+    assert others == [] or task == "mammogram"  # which has more than 8 bits
 
 
 def measured(n, generator, label):

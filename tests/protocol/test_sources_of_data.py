@@ -44,9 +44,9 @@ def ends(monkeypatch):
 def test_every_missing_key_is_named(source, place, tmp_path, ends):
     at = ("data",) if place == "data" else ("sources", "other")
     whole = sound(source)
-    assert find_faults(protocol(whole, place), tmp_path) == []
+    assert find_faults(protocol(whole, place), tmp_path, build=False).faults == []
     lacking = {"source": source}
-    found = find_faults(protocol(lacking, place), tmp_path)
+    found = find_faults(protocol(lacking, place), tmp_path, build=False).faults
     assert sorted(found) == sorted(((*at, key), "is missing") for key in whole if key != "source")
 
 
@@ -58,7 +58,7 @@ KEYS = [(source, key) for source in SOURCES for key in SECTIONS[source].model_fi
 @pytest.mark.parametrize(("source", "key"), KEYS)
 def test_every_key_of_a_wrong_type_is_named(source, key, value, place, tmp_path, ends):
     at = ("data",) if place == "data" else ("sources", "other")
-    found = find_faults(protocol(sound(source) | {key: value}, place), tmp_path)
+    found = find_faults(protocol(sound(source) | {key: value}, place), tmp_path, build=False).faults
     optional = value is None and SECTIONS[source].model_fields[key].default is None
     assert bool(found) != optional
     assert all(location[: len(at) + 1] == (*at, key) for location, _ in found)
@@ -67,14 +67,14 @@ def test_every_key_of_a_wrong_type_is_named(source, key, value, place, tmp_path,
 @pytest.mark.parametrize("repo", ["", "repo: 3"])
 def test_a_protocol_that_hung(repo, tmp_path, ends):
     data = {"source": "huggingface"} | ({"repo": 3} if repo else {})
-    ((location, _),) = find_faults(protocol(data, "data"), tmp_path)
+    ((location, _),) = find_faults(protocol(data, "data"), tmp_path, build=False).faults
     assert location == ("data", "repo")
 
 
 def test_a_key_that_nothing_stands_in_for_ends_the_search(tmp_path, ends, monkeypatch):
     monkeypatch.delitem(STAND_INS, "repo")
     tree = protocol({"source": "huggingface"}, "data")
-    assert find_faults(tree, tmp_path) == [(("data", "repo"), "is missing")]
+    assert find_faults(tree, tmp_path, build=False).faults == [(("data", "repo"), "is missing")]
 
 
 @pytest.mark.parametrize("name", ["data", "unlabelled"])

@@ -3,12 +3,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from vitrial.atomic import write_json
 from vitrial.data.checks import write_problems
 from vitrial.data.examination import examine_prepared
 from vitrial.data.prepared import prepare_data
 from vitrial.errors import Problem
 from vitrial.protocol import Arm, PhantomData, Protocol
+from vitrial.records import write_record
 from vitrial.report.page import write_report
 from vitrial.study.plan import plan
 from vitrial.study.store import RunFolder
@@ -123,7 +123,7 @@ def test_runs_of_different_precisions_and_machines_are_said_above_every_table(st
     ]
     for stage, machine in zip(study.facts["stages"], machines, strict=True):
         folder = RunFolder(study.path / stage["folder"])
-        write_json(folder.path / "run.json", {"machines": [machine]})
+        write_record(folder.path / "run.json", {"machines": [machine]})
         folder.write_predictions(
             pd.DataFrame(
                 {"split": "test", "target": [0, 1, 2, 3], "knn": 0}
@@ -131,7 +131,7 @@ def test_runs_of_different_precisions_and_machines_are_said_above_every_table(st
             )
         )
         result = {"training_seconds": 60.0, "images_per_second": 9.0, "parameters": 10**6}
-        folder.finish(result | {"best_epoch": 1, "epochs": 1})
+        folder.finish(result | {"best_epoch": 1, "epochs": 1}, [])
     page = write_report(study).read_text(encoding="utf-8")
     for shown in (study.caption(), page, (study.path / "report" / "table.md").read_text()):
         assert "in different precisions" in shown

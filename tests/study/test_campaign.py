@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from click.exceptions import Exit
+import typer
 
 
 @pytest.mark.slow
@@ -11,6 +11,6 @@ def test_every_damaged_file_of_a_run_and_a_killed_study_come_back_to_the_bit(mon
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
     import campaign
 
-    with pytest.raises(Exit) as ended:
+    with pytest.raises(typer.Exit) as ended:
         campaign.main(kills=1, quick=True, only="random+dino-1", json=None)
     assert ended.value.exit_code == 0, capfd.readouterr().err

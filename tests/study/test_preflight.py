@@ -79,9 +79,9 @@ def test_all_that_is_missing_is_said_at_once(
         f"data: There is no '{tmp_path / 'nowhere'}'",
         "sources.scans.source dicom needs: pip install 'vitrial[dicom]'",
         "study cannot be written (Not a directory)",
-        "weights of resnet10t could not be downloaded",
+        "weights of resnet10t.c3_in1k could not be downloaded",
         f"put it at {offline / 'weights' / 'resnet10t.c3_in1k.safetensors'}",
-        "weights of resnet18 could not be downloaded",
+        "weights of resnet18.tv_in1k could not be downloaded",
         "of memory or more for a step of 64 images, where 1.5 MB are free",
         "where 2.5 MB are free: make room",
     ):

@@ -1,10 +1,9 @@
 """What a run stands on: weights, cost of its pretraining, precision and machine."""
 
-import json
-
 import pytest
 
 from vitrial.protocol import Arm, Protocol
+from vitrial.records import write_record
 from vitrial.study.plan import plan
 from vitrial.study.provenance import chain_of, provenance
 
@@ -39,10 +38,9 @@ def entries(*starts, repetitions=5, **changes):
 def record(root, stage, seconds, machines=(MACHINE,), weights=None):
     folder = root / stage["folder"]
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"machines": machines}))
-    (folder / "result.json").write_text(
-        json.dumps({"training_seconds": seconds, "weights": weights})
-    )
+    write_record(folder / "run.json", {"machines": list(machines)})
+    result = {"training_seconds": seconds, "weights": weights, "epochs": 1}
+    write_record(folder / "result.json", result)
 
 
 SECONDS = {"pretrain": 1000.0, "selfsupervise": 600.0, "finetune": 100.0}

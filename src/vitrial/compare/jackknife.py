@@ -58,7 +58,7 @@ def jackknife(
     """Score runs with and without each group.
 
     Args:
-        endpoint: One of `vitrial.evaluate.metrics.ENDPOINTS`, or `log_loss` or `brier`.
+        endpoint: One of `vitrial.evaluate.metrics.ENDPOINTS`.
         targets: (n,) class indices.
         logits: For each run (n, classes), on the same images in the same order.
         groups: (n,) the group of each image.
@@ -167,15 +167,16 @@ def _log_loss(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
 
 
 def _brier(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    truth = np.eye(logits.shape[1])[targets]
-    return np.asarray(((softmax(logits, axis=1) - truth) ** 2).sum(axis=1))
+    classes = logits.shape[1]
+    squares = ((softmax(logits, axis=1) - np.eye(classes)[targets]) ** 2).sum(axis=1)
+    return np.asarray(squares / 2 if classes == 2 else squares)  # as `evaluate.metrics.brier`
 
 
 OF_IMAGES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "log_loss": _log_loss,
     "brier": _brier,
 }
-"""Endpoints that are means over images, by what is averaged: lower is better."""
+"""Endpoints that are means over images, by what is averaged."""
 
 
 def _mean_deleter(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vitrial.compare.intervals import Effect, nested_effect
-from vitrial.compare.jackknife import OF_IMAGES, Jackknife, jackknife
+from vitrial.compare.jackknife import Jackknife, jackknife
 from vitrial.compare.verdict import Verdict, verdict
 from vitrial.errors import DataError, Problem
 from vitrial.evaluate.metrics import ENDPOINTS
@@ -86,7 +86,7 @@ class Comparison:
     @property
     def lower_is_better(self) -> bool:
         """Whether a negative difference is in favor of the first arm."""
-        return self.endpoint in OF_IMAGES
+        return not ENDPOINTS[self.endpoint].higher_is_better
 
     def sentence(self, a: str = "A", b: str = "B") -> str:
         """The verdict in one sentence, with its interval."""
@@ -151,10 +151,9 @@ def compare_predictions(
         DataError: The tables cannot be compared, with all that is wrong.
     """
     endpoint = SHORT_NAMES.get(endpoint, endpoint)
-    known = [*ENDPOINTS, *OF_IMAGES]
-    if endpoint not in known:
-        hint = did_you_mean(endpoint, known)
-        raise DataError(f"{endpoint} is no endpoint{hint}: choose {', '.join(known)}.", [])
+    if endpoint not in ENDPOINTS:
+        hint = did_you_mean(endpoint, ENDPOINTS)
+        raise DataError(f"{endpoint} is no endpoint{hint}: choose {', '.join(ENDPOINTS)}.", [])
     if not (math.isfinite(margin) and margin >= 0):
         raise DataError(f"The margin is {margin}: give a number of at least 0.", [])
     tables = {
@@ -180,8 +179,8 @@ def compare_runs(
     """Compare the first `count` runs of a jackknife with the others."""
     scores_a, scores_b = runs.scores[:count], runs.scores[count:]
     effect = nested_effect(scores_a, scores_b, runs.covariance)
-    sign = -1 if endpoint in OF_IMAGES else 1
-    ends = sorted((sign * effect.low, sign * effect.high))
+    gain = ENDPOINTS[endpoint].gain
+    ends = sorted((gain(effect.low), gain(effect.high)))
     return Comparison(
         endpoint=endpoint,
         margin=margin,
@@ -191,7 +190,10 @@ def compare_runs(
         groups=runs.groups,
         effect=effect,
         verdict=verdict(ends[0], ends[1], margin),
-        probability_of_improvement=_improvement(sign * scores_a, sign * scores_b),
+        probability_of_improvement=_improvement(
+            np.array([gain(score) for score in scores_a]),
+            np.array([gain(score) for score in scores_b]),
+        ),
         notes=_notes(runs),
     )
 

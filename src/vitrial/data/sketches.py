@@ -94,7 +94,8 @@ def sketch(read: Read, n: int) -> Sketches:
     common = np.zeros((8, 8))
     if len(sample) >= FEW:
         common = np.median(waves(structure[sample]), axis=0)
-    hashed = [hashes(structure[start : start + READ], common) for start in range(0, len(row), READ)]
+    starts = range(0, max(len(row), 1), READ)
+    hashed = [hashes(structure[start : start + READ], common) for start in starts]
     fine = fine_views(read, row[sample], boxes[sample])
     shared = shared_structure(fine)
     return Sketches(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,7 @@ def _runs_from(stage: dict[str, Any], stages: list[dict[str, Any]]) -> int:
 
 
 def _machines(folder: Path) -> list[dict[str, Any]]:
-    machines: list[dict[str, Any]] = json.loads((folder / "run.json").read_text())["machines"]
+    machines: list[dict[str, Any]] = RunFolder(folder).identity()["machines"]
     return machines
 
 

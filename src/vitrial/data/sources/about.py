@@ -106,7 +106,11 @@ def protocol_lines(name: str) -> str:
     given |= {"size": int(size)} if size else {}
     lines, more = ["data:"], []
     for key in sorted(fields, key=lambda key: key in DataSection.model_fields):
-        own = EXAMPLES.get(key) if fields[key].is_required() else fields[key].default
+        own = (
+            EXAMPLES.get(key)
+            if fields[key].is_required()
+            else fields[key].get_default(call_default_factory=True)
+        )
         value = given.get(key, own)
         if value is None or key in DataSection.model_fields:
             more.append(key)
