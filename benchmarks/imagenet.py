@@ -33,7 +33,7 @@ def default_was(architecture: str) -> str:
 
 
 def measure() -> list[Row]:
-    """A row a count, as a share of the architectures that timm has weights of."""
+    """A row per count, as a share of the architectures that timm has weights of."""
     architectures = [name for name in timm.list_models() if has_weights(name)]
     n = len(architectures)
     resolved = {name: imagenet_tags(name)[0] for name in architectures if imagenet_tags(name)}

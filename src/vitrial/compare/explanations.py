@@ -28,10 +28,10 @@ Key = tuple[str, str]
 
 
 def method_table(measures: pd.DataFrame) -> pd.DataFrame:
-    """A row an arm and method, maps that know nothing last.
+    """A row per arm and method, maps that know nothing last.
 
     Args:
-        measures: A row an arm, repetition, method and image: see `vitrial.explanation.measure`.
+        measures: A row per arm, repetition, method and image: see `vitrial.explanation.measure`.
 
     Returns:
         Columns arm, method; of each measure its mean and interval (`pointing`, `pointing_low`,
@@ -131,7 +131,7 @@ def sanity_table(sanity: pd.DataFrame) -> pd.DataFrame:
     """Whether each method's map is gone when every weight is random.
 
     Args:
-        sanity: A row an arm, method, step and image: see `vitrial.explanation.sanity`.
+        sanity: A row per arm, method, step and image: see `vitrial.explanation.sanity`.
 
     Returns:
         Columns arm, method, `halfway` and `final`, the mean correlation over images when half and
@@ -162,7 +162,7 @@ def _by_method(measures: pd.DataFrame) -> dict[Key, pd.DataFrame]:
 
 
 def _runs(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """A measure of every run: a row a group and image that all runs measured, a column a run."""
+    """A measure: a row per group and image that all runs measured, a column per run."""
     index, columns = ["group", "image"], "repetition"
     return table.pivot(index=index, columns=columns, values=name).dropna()
 

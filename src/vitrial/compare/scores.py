@@ -32,7 +32,7 @@ def run_scores(runs: Iterable[tuple[dict[str, Any], pd.DataFrame, dict[str, Any]
             its result with what it cost and what it stands on (`vitrial.study.provenance`).
 
     Returns:
-        A row a run and split (`val`, `test`): the run's columns, every metric of
+        A row per run and split (`val`, `test`): the run's columns, every metric of
         `vitrial.evaluate.metrics`, `knn_balanced_accuracy`, the run's cost and its origin.
     """
     rows = []

@@ -1,4 +1,4 @@
-"""The paper's Table 1 for one's own data: a row an arm, median and spread over repetitions."""
+"""The paper's Table 1 for one's own data: a row per arm, median and spread over repetitions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def arm_table(scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str
         arms: Initialisation and backbone of each, in the protocol's order.
 
     Returns:
-        A row an arm, by initialisation and then backbone as in the paper, both in the protocol's
+        A row per arm, by initialisation and then backbone as in the paper, both in the protocol's
         order; an arm without a finished run has no figures. Columns `initialisation`, `backbone`;
         `weights` (the tag in timm, or the file, that the arm started from); `median`, `std` (of
         the sample; missing for a single repetition), `lowest`, `highest` and `repetitions` of the

@@ -42,7 +42,7 @@ class Examination:
     Attributes:
         name: Of the data set.
         classes: Class names in order.
-        images: A row an image that the source lists: `image`, `label`, `group` (joined with that
+        images: A row per image that the source lists: `image`, `label`, `group` (joined with that
             of its copies), `split` where it is known, `used` (whether a study would use it), and
             the columns of `measure`, which lack values where an image cannot be decoded.
         problems: What is wrong (fatal) or worth knowing, all of it.
@@ -67,7 +67,7 @@ class Examination:
         return sum(problem.fatal for problem in self.problems)
 
     def class_table(self) -> pd.DataFrame:
-        """A row a class: images listed, used, their groups, and used ones by split if known."""
+        """A row per class: images listed, used, their groups, and used ones by split if known."""
         used = self.images[self.images["used"]]
         table = pd.DataFrame(
             {

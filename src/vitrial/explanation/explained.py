@@ -18,7 +18,7 @@ class Explained:
     """What `vitrial explain` found.
 
     Attributes:
-        measures: A row an arm, method and image.
+        measures: A row per arm, method and image.
         sanity: What is left of each map as the weights are randomised; empty in a study of an
             older program.
         shown: The images of Figure 1; none in a study of an older program.

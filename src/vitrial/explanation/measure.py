@@ -86,7 +86,7 @@ def measure(
         on_batch: Told how many images are done more.
 
     Returns:
-        A row an image: image, group, label, answer, probability, `noise` (the baseline that is as
+        A row per image: image, group, label, answer, probability, `noise` (the baseline that is as
         coarse as the map, empty for baselines), lesion, pointing, energy, precision, iou, deletion,
         insertion, entropy, detail, milliseconds. What was not measured is NaN; of noise it is the
         mean over `NOISE_DRAWS` maps.

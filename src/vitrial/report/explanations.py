@@ -159,7 +159,7 @@ def _rows(
     failing: set[tuple[str, str]],
     unbeaten: dict[tuple[str, str, str], str],
 ) -> list[Row]:
-    """A row an arm and method; none where nothing was measured."""
+    """A row per arm and method; none where nothing was measured."""
     rows = []
     for row in table.to_dict("records"):
         key = (row["arm"], row["method"])

@@ -16,7 +16,7 @@ STYLES = ("-", "--", ":", "-.")
 
 
 def learning_curves(metrics: pd.DataFrame, endpoint: str, guess: float | None) -> Figure:
-    """Training loss and validation endpoint by epoch: a line a run, a colour an arm.
+    """Training loss and validation endpoint by epoch: a line per run, a color per arm.
 
     Args:
         metrics: Columns arm, repetition, epoch, train_loss, score.

@@ -171,7 +171,7 @@ class _Parts:
         self.decisive = [subject.fingerprint(), explanation_version(), faithful]
 
     def measures(self, run: Run, trained: TrainedModel, method: str) -> pd.DataFrame:
-        """A row an image: see `vitrial.explanation.measure.measure`."""
+        """A row per image: see `vitrial.explanation.measure.measure`."""
         path = self._path(run, method)
         if (found := _read_part(path)) is None:
             task = self.bar.add_task(f"{run[0]['name']}: {method}", total=len(self.subject.rows))

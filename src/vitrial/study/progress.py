@@ -28,7 +28,7 @@ RARE = ("damaged", "skipped")
 
 
 def status_table(status: pd.DataFrame) -> Table:
-    """A line a stage of `Study.status`, and the count of each status in the caption."""
+    """A line per stage of `Study.status`, and the count of each status in the caption."""
     table = Table("Status", "Run", "Epochs", "Why", caption_justify="left")
     for row in status.to_dict("records"):
         state = f"[{COLOURS[row['status']]}]{row['status']}[/]"

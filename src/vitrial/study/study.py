@@ -120,7 +120,7 @@ class Study:
         return cls(path, protocol, facts)
 
     def status(self) -> pd.DataFrame:
-        """A row a stage: name, kind, status (see `RunFolder.status`), epochs and why.
+        """A row per stage: name, kind, status (see `RunFolder.status`), epochs and why.
 
         Arms that were skipped have a row each.
         """
@@ -175,7 +175,7 @@ class Study:
         return read_examination(self.path / EXAMINATION, _way_out(self.path))
 
     def scores(self) -> pd.DataFrame:
-        """A row a finished run and split: every metric of its predictions, its cost and origin."""
+        """A row per finished run and split: every metric, its cost and origin."""
         return run_scores(
             (stage, folder.predictions(), folder.result() | self._provenance(stage))
             for stage, folder in self.runs()
@@ -185,7 +185,7 @@ class Study:
         return provenance(self.path, run, self.facts["stages"])
 
     def metrics(self) -> pd.DataFrame:
-        """A row a run and epoch, finished or not: arm, repetition, rate, losses and scores."""
+        """A row per run and epoch, finished or not: arm, repetition, rate, losses and scores."""
         tables = [
             RunFolder(self.path / stage["folder"])
             .metrics()
@@ -196,7 +196,7 @@ class Study:
         return pd.concat(tables, ignore_index=True)
 
     def selfsupervision(self) -> pd.DataFrame:
-        """A row a self-supervised pretraining, finished or not.
+        """A row per self-supervised pretraining, finished or not.
 
         Columns `name`, `epochs`; `first_loss`, `loss`, `spread` (of the features) of its first and
         last epochs; `knn_before` and `knn`: balanced accuracy of nearest neighbours on validation,
@@ -230,7 +230,7 @@ class Study:
         return ". ".join([title, *unlike(records)])
 
     def table(self) -> pd.DataFrame:
-        """A row an arm: test endpoint, median and standard deviation over repetitions, cost."""
+        """A row per arm: test endpoint, median and standard deviation over repetitions, cost."""
         arms = [(str(arm.origin), arm.backbone) for arm in self.protocol.arms]
         return arm_table(self.scores(), self.protocol.endpoint, arms)
 

@@ -33,7 +33,7 @@ class Tuning:
     """What a grid search found.
 
     Attributes:
-        scores: A row an arm and rate: `arm`, `base_lr`, `score` (best validation endpoint; missing
+        scores: A row per arm and rate: `arm`, `base_lr`, `score` (best validation endpoint; missing
             where the run failed), `best` (whether the rate is the arm's choice).
         protocol: The protocol with each arm's best rate.
         path: The file of that protocol.
