@@ -322,12 +322,13 @@ rates = st.floats(2e-6, 10)
 classes = st.none() | st.lists(texts.filter(bool), min_size=2, max_size=4, unique=True)
 roots = texts.filter(lambda text: not set(text) & set("\0$~")).map(Path)
 limits = st.none() | st.integers(10, 10**6)
+seeds = st.integers(-(2**63), 2**63 - 1)
 data = st.one_of(
     st.fixed_dictionaries({"source": st.just("folder"), "root": roots, "classes": classes}),
     st.fixed_dictionaries(
         {"source": st.just("csv"), "root": roots, "table": texts, "limit": limits}
     ),
-    st.fixed_dictionaries({"source": st.just("phantom"), "seed": st.integers()}),
+    st.fixed_dictionaries({"source": st.just("phantom"), "seed": seeds}),
 )
 arms = st.lists(
     st.fixed_dictionaries(
