@@ -53,7 +53,7 @@ def made_up(examination):
 
 def test_an_npz_has_no_file_metadata(tmp_path):
     examination = examined(planted(tmp_path), tmp_path)
-    assert families(examination) == ["image size", "border pixels", "mean colour"]
+    assert families(examination) == ["image size", "border pixels", "mean color"]
     assert made_up(examination) == set()
     assert not any("metadata" in problem.what for problem in examination.problems)
     page = write_page(examination, tmp_path / "out").read_text(encoding="utf-8")

@@ -33,7 +33,7 @@ PLANTED = {  # family: what gives classes 0 and 1 away
     "image size": lambda c, i: picture(i, side=24 + 8 * c + i % 3),
     "border pixels": lambda c, i: picture(i, border=(20 + 10 * (i % 5), 40, 90 + 60 * c)),
     "file metadata": lambda c, i: picture(i, form="JPEG" if c else "PNG"),
-    "mean colour": lambda c, i: picture(i, tint=-50 if c else 50),
+    "mean color": lambda c, i: picture(i, tint=-50 if c else 50),
     None: lambda c, i: picture(i),
 }
 
@@ -70,7 +70,7 @@ def test_phantoms_have_no_shortcut(task, tmp_path):
 
 
 def measured(n, generator, label):
-    """A table as `measure` gives it, whose mean colour says much of a group."""
+    """A table as `measure` gives it, whose mean color says much of a group."""
     group = np.arange(n) // 3
     tone = generator.normal(size=n // 3 + 1)[group] + 0.01 * generator.normal(size=n)
     columns = {"mean_0": tone, "std_0": tone**2, "border_top_std": generator.normal(size=n)}

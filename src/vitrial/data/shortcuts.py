@@ -39,7 +39,7 @@ FAMILIES = (
     Family("image size", ("width", "height", "aspect"), 0.1),
     Family("file metadata", ("bytes", "mode", "suffix"), 0.1),
     Family("border pixels", ("border_",), 0.3),
-    Family("mean colour", ("mean_", "std_"), 0.5),
+    Family("mean color", ("mean_", "std_"), 0.5),
 )
 """Size and file metadata should tell nothing; what little of the findings they carry (a textured
 lesion compresses worse) stays below a tenth of the way: 0.04 in HAM10000. Borders show skin, organ

@@ -25,12 +25,12 @@ def deletion_insertion(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Areas under the class's probability as pixels go, or come (Petsiuk et al. 2018, sec. 3.2).
 
-    Deletion paints the pixels of the highest values first with the mean colour; insertion brings
+    Deletion paints the pixels of the highest values first with the mean color; insertion brings
     them first into a blurred image. A faithful map makes the first area small and the second large.
 
     Args:
         model: In evaluation mode.
-        images: Normalised so that the mean colour is zero: (n, channels, height, width).
+        images: Normalised so that the mean color is zero: (n, channels, height, width).
         heat: float (n, height, width): the maps at the images' size.
         target: int (n,) the class whose probability is followed.
         autocast: Precision of the model.

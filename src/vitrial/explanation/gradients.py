@@ -33,9 +33,9 @@ def input_gradient(
 def integrated_gradients(
     model: nn.Module, images: Tensor, target: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Gradients along the way from the mean colour to the image (Sundararajan et al. 2017, eq. 1).
+    """Gradients along the way from the mean color to the image (Sundararajan et al. 2017, eq. 1).
 
-    The mean colour is what normalisation turns to zero. A pixel's channels are summed, and its sign
+    The mean color is what normalisation turns to zero. A pixel's channels are summed, and its sign
     is dropped.
 
     Args:

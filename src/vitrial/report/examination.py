@@ -200,7 +200,7 @@ def print_summary(examination: Examination, console: Console) -> None:
             alike.add_row(Text(figure.name), *values, distance, words)
         console.print(alike)
     if examination.shortcuts:
-        shortcuts = Table("told by", "balanced accuracy", "at least", "chance", "")
+        shortcuts = Table("predicted from", "balanced accuracy", "at least", "chance", "")
         for s in examination.shortcuts:
             words = "[red]suspicious[/]" if s.suspicious else ""
             shortcuts.add_row(

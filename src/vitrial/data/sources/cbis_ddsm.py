@@ -308,7 +308,7 @@ def _masks(
 
 
 def _mask(candidates: list[_File], full: _File) -> str | None:
-    """Which of an abnormality's files is the mask of the full mammogram, told by size."""
+    """Which of an abnormality's files is the mask of the full mammogram, by size."""
     if not candidates or not _pixels(full):
         return None
     likeliest = max(candidates, key=lambda file: (file.size == full.size, _pixels(file)))
