@@ -1,7 +1,6 @@
 """Only what the user's own files say is metadata: images out of arrays have none."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from vitrial.data.sources import load_dataset
 from vitrial.protocol import FolderData, Image, MedMnistData, PhantomData, Split
 from vitrial.report.examination import facts, write_page
 
-REAL = Path(__file__).parents[2] / "shared/data/pneumoniamnist/pneumoniamnist-subset.npz"
 COUNTS = {"train": 60, "val": 20, "test": 20}
 
 
@@ -88,10 +86,8 @@ def test_phantoms_have_none(tmp_path):
     assert made_up(examination) == set()
 
 
-def test_a_real_npz(tmp_path):
-    if not REAL.is_file():
-        pytest.skip(f"PneumoniaMNIST is not at {REAL}")
-    shutil.copyfile(REAL, tmp_path / "pneumoniamnist.npz")
+def test_a_real_npz(pneumoniamnist, tmp_path):
+    shutil.copyfile(pneumoniamnist, tmp_path / "pneumoniamnist.npz")
     data = MedMnistData(source="medmnist", name="pneumoniamnist", root=tmp_path, limit=500)
     examination = examined(data, tmp_path)
     assert "file metadata" not in families(examination)
