@@ -12,7 +12,7 @@ VARYING = re.compile(r"'[^']*'|\d[\d.,]*")
 
 
 class VitrialError(Exception):
-    """One clear sentence for the user: what is wrong, where, and how to mend it."""
+    """One clear sentence for the user: what is wrong, where, and how to fix it."""
 
 
 def is_text(name: str) -> bool:

@@ -81,7 +81,7 @@ def usable(
     fatal = sum(problem.fatal for problem in problems)
     if any(note.fatal for note in copies) or (fatal and on_problem == "stop"):
         raise DataError(
-            f"The data set {dataset.name} has {fatal} problem{'s' * (fatal > 1)}: mend what is "
+            f"The data set {dataset.name} has {fatal} problem{'s' * (fatal > 1)}: fix what is "
             "listed, or leave it out with `on_problem: leave_out` under `data`.",
             problems,
         )

@@ -46,7 +46,7 @@ Note = tuple[str, str]
 
 
 class DecodeError(VitrialError):
-    """An image that cannot be used: what is wrong with the file, and how to mend it."""
+    """An image that cannot be used: what is wrong with the file, and how to fix it."""
 
     def __init__(self, what: str, mend: str) -> None:
         super().__init__(f"The image {what}: {mend}.")

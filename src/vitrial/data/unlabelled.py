@@ -55,7 +55,7 @@ def prepare_unlabelled(
     fatal = sum(problem.fatal for problem in problems)
     if fatal and on_problem == "stop":
         raise DataError(
-            f"{fatal} of the images in {root} cannot be used: mend what is listed, or move it "
+            f"{fatal} of the images in {root} cannot be used: fix what is listed, or move it "
             "out of the folder.",
             problems,
         )

@@ -31,7 +31,7 @@ def weights_file(arm: Arm) -> Path | None:
     if (local := local_weights(arm)) is None or local.is_file():
         return local
     if arm.origin.kind == "file":
-        raise VitrialError(f"The weights of {arm.backbone} are not at {local}: mend the path.")
+        raise VitrialError(f"The weights of {arm.backbone} are not at {local}: correct the path.")
     cfg = pretrained_cfg(arm.model)
     if not cfg.hf_hub_id:
         raise VitrialError(

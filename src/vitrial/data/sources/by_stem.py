@@ -14,7 +14,7 @@ from vitrial.data.sources.table import is_missing, row_name
 from vitrial.errors import Problem, VitrialError
 
 Faults = dict[int, tuple[str, str]]
-"""By row number, what is wrong with a row, and how to mend it."""
+"""By row number, what is wrong with a row, and how to fix it."""
 
 
 def find_table(files: Files, names: list[str], wanted: tuple[str, ...]) -> str:

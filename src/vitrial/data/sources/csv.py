@@ -33,7 +33,7 @@ LISTED = 8
 """Rows or files named in one sentence at most."""
 
 Fault = tuple[str, str]
-"""What is wrong with a row, and how to mend it."""
+"""What is wrong with a row, and how to fix it."""
 
 
 def load(data: CsvData) -> Dataset:
@@ -88,7 +88,7 @@ class Images:
         return posixpath.normpath(posixpath.join(self.folder, text))
 
     def fault(self, text: str) -> Fault | None:
-        """Why a path cannot be used, and how to mend it."""
+        """Why a path cannot be used, and how to fix it."""
         if is_missing(text):
             return "names no file", "fill in the path, or remove the row"
         if text.startswith("/") or re.match(r"[A-Za-z]:", text):
