@@ -146,3 +146,12 @@ def test_in_what_runs_are_unlike():
 def test_chance():
     assert chance("balanced_accuracy", 4) == 0.25
     assert chance("accuracy", 4) is None
+
+
+def test_no_name_and_no_figure_is_broken_at_80_columns(scores):
+    arms = [("transfer:fundus+dino", "xcit_nano_12_p16_224")]
+    of_arm = scores.assign(initialisation=arms[0][0], backbone=arms[0][1], weights=None)
+    console = Console(width=80, file=io.StringIO())
+    console.print(render(arm_table(of_arm, "accuracy", arms), "accuracy", "title", "terminal"))
+    for whole in (*arms[0], "0.800 ± 0.200"):
+        assert whole in console.file.getvalue()

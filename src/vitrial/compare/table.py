@@ -175,11 +175,20 @@ TEXTS = 3
 
 
 def to_rich(words: pd.DataFrame, title: str) -> Table:
-    """For the terminal, in 80 columns: what the paper's table has, the weights and the minutes."""
+    """For the terminal, in 80 columns: what the paper's table has, and what a run costs.
+
+    Weights are shown where there are any. Where it is too narrow, names are folded, figures never.
+    """
     table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD)
-    shown = words[[*words.columns[:5], MINUTES["minutes"], MINUTES["total_minutes"]]]
-    for i, name in enumerate(shown.columns):
-        table.add_column(name, justify="left" if i < TEXTS else "right", overflow="fold")
+    start, backbone, weights, score, runs = words.columns[:5]
+    texts = [start, backbone, weights] if (words[weights] != "-").any() else [start, backbone]
+    for name in texts:
+        table.add_column(name, overflow="fold")
+    for name, column in ((score, score), (runs, runs), ("Minutes", MINUTES["total_minutes"])):
+        # As wide as its figures: a longer heading is folded.
+        width = max([*map(len, words[column]), *map(len, name.split())])
+        table.add_column(name, justify="right", width=width)
+    shown = words[[*texts, score, runs, MINUTES["total_minutes"]]]
     for row in shown.itertuples(index=False):
         table.add_row(*row)
     return table
