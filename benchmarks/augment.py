@@ -1,9 +1,9 @@
 """How many images a second are augmented: vitrial against torchvision v2 and kornia.
 
-32 colour images of 256 x 256 become training views of 224 x 224 with the default augmentation,
+32 color images of 256 x 256 become training views of 224 x 224 with the default augmentation,
 float32 in [0, 1], channels_last. torchvision works image by image on uint8, as its documentation
 advises; kornia on the float batch. kornia neither antialiases nor gives each image an order of the
-colour operations of its own, so it does a little less. On a CPU, each has one thread: these steps
+color operations of its own, so it does a little less. On a CPU, each has one thread: these steps
 are too short to share, and a second core is of more use to another batch.
 
     python benchmarks/augment.py [--quick] [--device cuda] [--json PATH]
@@ -27,7 +27,7 @@ from vitrial.protocol import Augment, Jitter
 
 N, SIDE = 32, 256
 AUGMENT, JITTER = Augment(), Jitter()
-COLOURS = JITTER.model_dump(exclude={"p"})
+COLORS = JITTER.model_dump(exclude={"p"})
 OURS, TORCHVISION, KORNIA = "vitrial", "torchvision v2, per image", "kornia, batched"
 
 
@@ -42,7 +42,7 @@ def torchvision(images: Tensor) -> Callable[[], Tensor]:
             v2.RandomResizedCrop(AUGMENT.crop, AUGMENT.scale, AUGMENT.ratio, antialias=True),
             v2.RandomHorizontalFlip(AUGMENT.hflip),
             v2.RandomVerticalFlip(AUGMENT.vflip),
-            v2.RandomApply([v2.ColorJitter(**COLOURS)], JITTER.p),
+            v2.RandomApply([v2.ColorJitter(**COLORS)], JITTER.p),
             v2.ToDtype(torch.float32, scale=True),
         ]
     )
@@ -58,7 +58,7 @@ def kornia(images: Tensor) -> Callable[[], Tensor]:
         k.RandomResizedCrop(size, AUGMENT.scale, AUGMENT.ratio, cropping_mode="resample"),
         k.RandomHorizontalFlip(p=AUGMENT.hflip),
         k.RandomVerticalFlip(p=AUGMENT.vflip),
-        k.ColorJitter(**COLOURS, p=JITTER.p),
+        k.ColorJitter(**COLORS, p=JITTER.p),
         data_keys=["input"],
     )
     return lambda: channels_last(transform(images.permute(0, 3, 1, 2).float() / 255))

@@ -24,7 +24,7 @@ from PIL import Image
 from table import Row, publish
 
 from vitrial.compare import group_means
-from vitrial.explanation.localisation import MEASURES, centre_blob, localisation
+from vitrial.explanation.localization import MEASURES, center_blob, localization
 from vitrial.seeds import draw_names
 
 ROOT = Path(__file__).parents[2] / "shared" / "data" / "ham10000"
@@ -49,11 +49,11 @@ def measured(root: Path, images: int) -> tuple[dict[str, np.ndarray], np.ndarray
         for name in table["image_id"]:
             gray = _square(pictures.read(where[name]))
             mask = _square(masks.read(outlined[f"{name}_segmentation"])) > 127
-            maps = {"blob": centre_blob(SIDE), "darkness": 255.0 - gray}
+            maps = {"blob": center_blob(SIDE), "darkness": 255.0 - gray}
             rows.append({
                 f"{measure} of {of}": value
                 for of, heat in maps.items()
-                for measure, value in localisation(heat, mask).items()
+                for measure, value in localization(heat, mask).items()
             })  # fmt: skip
     found = pd.DataFrame(rows)
     known = found.notna().all(axis=1).to_numpy()

@@ -1,7 +1,7 @@
 """What a map costs beside an answer, and memory over many images.
 
 Each method's time on a batch stands against the same model's forward pass, measured in turn in one
-process. Then Grad-CAM and attention are measured, with localisation, on few images and on many
+process. Then Grad-CAM and attention are measured, with localization, on few images and on many
 phantoms, for each model in a process of its own: memory must not grow with their number.
 
     python benchmarks/explanations.py [--quick] [--json PATH]

@@ -4,7 +4,7 @@
 
 Counts over every architecture that timm has weights of: for how many `imagenet` finds weights that
 were trained on ImageNet-1k alone, for how many it is refused, and how often timm's own default
-(which `imagenet` once was) is other data, a self-supervised or unlabelled training, or another
+(which `imagenet` once was) is other data, a self-supervised or unlabeled training, or another
 recipe. Nothing is downloaded or built; it takes seconds, so `--quick` changes nothing.
 """
 

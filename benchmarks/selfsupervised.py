@@ -54,17 +54,17 @@ class TorchvisionViews(Dataset[list[torch.Tensor]]):
 def _torchvision(view: View, size: int) -> Any:
     jitter = RECIPE.jitter
     assert jitter is not None
-    colours = (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)
+    colors = (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)
     blur = v2.GaussianBlur(13, RECIPE.sigma)
     return v2.Compose(
         [
             v2.RandomResizedCrop(size, view.scale, AUGMENT.ratio, antialias=True),
             v2.RandomHorizontalFlip(AUGMENT.hflip),
             v2.RandomVerticalFlip(AUGMENT.vflip),
-            v2.RandomApply([v2.ColorJitter(*colours)], jitter.p),
+            v2.RandomApply([v2.ColorJitter(*colors)], jitter.p),
             v2.RandomGrayscale(RECIPE.grayscale),
             v2.RandomApply([blur], view.blur),
-            v2.RandomSolarize(128, view.solarise),
+            v2.RandomSolarize(128, view.solarize),
             v2.ToImage(),
             v2.ToDtype(torch.float32, scale=True),
             v2.Normalize([0.5] * 3, [0.25] * 3),

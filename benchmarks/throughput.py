@@ -1,7 +1,7 @@
 """Training images a second, end to end, beside the model's own ceiling on a batch in memory.
 
 End to end is an epoch of `vitrial.train.fit.train_epoch`: pixel cache, augmentation,
-normalisation, forward, backward, clipping, optimizer step. The ceiling is the same steps on one
+normalization, forward, backward, clipping, optimizer step. The ceiling is the same steps on one
 fixed batch that is augmented already. Both are channels_last and bf16 (float32 where the device has
 no instructions for it), and take turns; so does the ceiling in fp32 and PyTorch's default memory
 format, which no input pipeline can beat.

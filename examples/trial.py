@@ -29,7 +29,7 @@ study = vitrial.run(protocol, out=Path(sys.argv[2] if len(sys.argv) > 2 else "st
 
 # %%
 table = study.table()
-print(table[["initialisation", "backbone", "median", "std"]])
+print(table[["initialization", "backbone", "median", "std"]])
 
 run, folder = study.runs()[0]
 predictions = folder.predictions()

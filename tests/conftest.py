@@ -48,9 +48,9 @@ image: {resize: 40}
 augment: {crop: 32}
 arms:
   - backbone: [resnet10t, vit_tiny_patch16_224]
-    initialisation: [random]
+    initialization: [random]
   - backbone: resnet10t
-    initialisation: transfer:fundus+dino
+    initialization: transfer:fundus+dino
 sources:
   fundus: {source: phantom, task: fundus, patients: 60, size: 40}
 recipe:

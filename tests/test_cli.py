@@ -66,7 +66,7 @@ def test_a_study_from_the_command_line(small_protocol, tmp_path, pixel_caches):
 
     status = invoke("status", out)
     assert "5 done, 0 running, 0 failed, 0 left" in status.output
-    assert invoke("table", out, "--format", "csv").output.startswith("initialisation,backbone,")
+    assert invoke("table", out, "--format", "csv").output.startswith("initialization,backbone,")
     assert invoke("table", out, "--format", "word").exit_code == 1
 
 
@@ -76,7 +76,7 @@ def test_an_arm_that_fails_leaves_the_others_and_says_why(
 ):
     text = small_protocol.read_text().replace(
         "  - backbone: resnet10t\n",
-        "  - {backbone: resnet18, initialisation: file:nowhere.safetensors}\n"
+        "  - {backbone: resnet18, initialization: file:nowhere.safetensors}\n"
         "  - backbone: resnet10t\n",
     )
     small_protocol.write_text(text)
@@ -100,7 +100,7 @@ def test_tuning_goes_on_without_an_arm_whose_weights_are_missing(
     start = text.index("arms:")
     arms = (
         "arms:\n  - {backbone: resnet10t}\n"
-        "  - {backbone: resnet18, initialisation: file:nowhere.safetensors}\n"
+        "  - {backbone: resnet18, initialization: file:nowhere.safetensors}\n"
     )
     small_protocol.write_text(text[:start] + arms + text[text.index("recipe:") :])
     arguments = ("--rate", "1e-3", "--out", tmp_path / "s", "--cache", pixel_caches)

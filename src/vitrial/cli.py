@@ -328,12 +328,12 @@ def data_names(
 def status(study: StudyFolder) -> None:
     """Show which runs are done, running, failed and left."""
     with sentences():
-        from vitrial.study.progress import status_table, strangers_sentence
+        from vitrial.study.progress import stale_runs_sentence, status_table
 
         loaded = _open(study)
         out_console.print(status_table(loaded.status()))
-        if strangers := loaded.strangers():
-            out_console.print(strangers_sentence(strangers), highlight=False)
+        if stale_runs := loaded.stale_runs():
+            out_console.print(stale_runs_sentence(stale_runs), highlight=False)
 
 
 @app.command()

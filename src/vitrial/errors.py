@@ -38,17 +38,17 @@ class Problem:
     Attributes:
         where: The image (path relative to the data set's root), table row or class concerned.
         what: What is wrong, or what was done about it.
-        mend: What the user can do.
+        fix: What the user can do.
         fatal: False for a note: the image is used all the same.
     """
 
     where: str
     what: str
-    mend: str
+    fix: str
     fatal: bool = True
 
     def __post_init__(self) -> None:
-        for field in ("where", "what", "mend"):
+        for field in ("where", "what", "fix"):
             if not is_text(text := getattr(self, field)):
                 object.__setattr__(self, field, escaped(text))
 

@@ -27,7 +27,7 @@ def measured(worth, images=60, repetitions=1, arms=ARMS, spread=0.0):
     for backbone, methods in arms.items():
         grids = {method: GRIDS.get(method, "4x4") for method in methods}
         noises = {f"random {grid}" for grid in grids.values()}
-        for method in [*sorted(noises), *methods, "centre"]:
+        for method in [*sorted(noises), *methods, "center"]:
             random = np.random.default_rng([*f"{backbone} {method}".encode()])
             own = 0.01 * random.normal(size=images)
             for repetition in range(1, repetitions + 1):
@@ -38,7 +38,7 @@ def measured(worth, images=60, repetitions=1, arms=ARMS, spread=0.0):
                         {
                             "arm": f"{backbone} / random",
                             "backbone": backbone,
-                            "initialisation": "random",
+                            "initialization": "random",
                             "family": FAMILIES[backbone],
                             "repetition": repetition,
                             "method": method,
@@ -57,9 +57,9 @@ def measured(worth, images=60, repetitions=1, arms=ARMS, spread=0.0):
 def test_means_and_their_order():
     table = method_table(measured({("vit", "attention"): 0.6}))
     assert table[["arm", "method"]].to_numpy().tolist() == [
-        *(["vit / random", m] for m in ("gradcam", "attention", "random 4x4", "centre")),
+        *(["vit / random", m] for m in ("gradcam", "attention", "random 4x4", "center")),
         *(["cnn / random", m] for m in ("gradcam", "input_gradient")),
-        *(["cnn / random", m] for m in ("random 32x32", "random 4x4", "centre")),
+        *(["cnn / random", m] for m in ("random 32x32", "random 4x4", "center")),
     ]
     row = table.set_index(["arm", "method"]).loc["vit / random", "attention"]
     assert row["energy"] == pytest.approx(0.6 + np.mean(range(60)) / 1000)
@@ -100,7 +100,7 @@ def test_pairs_are_of_the_same_images_and_deletion_turns_its_sign():
 
 def test_faithfulness_of_two_models_is_compared_by_what_they_gain_over_noise():
     # The transformer is surer of everything, noise included, and its map gains nothing.
-    sure = {("vit", method): 0.7 for method in ("gradcam", "attention", "random 4x4", "centre")}
+    sure = {("vit", method): 0.7 for method in ("gradcam", "attention", "random 4x4", "center")}
     pairs = paired_table(measured(sure | {("cnn", "gradcam"): 0.15}))
     attention = pairs[pairs["method"] == "attention"].set_index("measure")["difference"]
     assert attention["insertion"] == pytest.approx(-0.05)
@@ -162,11 +162,11 @@ def test_each_map_is_compared_with_noise_as_coarse_as_itself():
 
 
 def test_what_beats_maps_that_know_nothing():
-    worth = {("vit", "attention"): 0.3, ("vit", "centre"): 0.3}
+    worth = {("vit", "attention"): 0.3, ("vit", "center"): 0.3}
     found = against_baselines(measured(worth)).set_index(["arm", "method", "measure", "baseline"])
     beats = found["beats"]
     assert beats["vit / random", "attention", "energy", "random"]
-    assert not beats["vit / random", "attention", "energy", "centre"]
+    assert not beats["vit / random", "attention", "energy", "center"]
     assert not beats["vit / random", "attention", "deletion", "random"]
     assert not beats["cnn / random", "gradcam", "iou", "random"]
     assert len(found) == 4 * len(MEASURES) * 2

@@ -41,7 +41,7 @@ def run_of(backbone, repetition, right):
     identity = {
         "arm": f"{backbone} / random",
         "backbone": backbone,
-        "initialisation": "random",
+        "initialization": "random",
         "repetition": repetition,
     }
     return identity, predictions, COST
@@ -60,13 +60,13 @@ def test_median_and_sample_deviation_come_from_predictions(scores):
     assert row["knn"] == 1
 
 
-def test_rows_are_by_initialisation_then_backbone_in_the_protocols_order():
+def test_rows_are_by_initialization_then_backbone_in_the_protocols_order():
     runs, arms = [], [("b", "vit"), ("a", "vit"), ("b", "cnn"), ("a", "cnn")]
     for start, backbone in reversed(arms):
         identity, predictions, cost = run_of(backbone, 1, 8)
-        runs.append(({**identity, "initialisation": start}, predictions, cost))
+        runs.append(({**identity, "initialization": start}, predictions, cost))
     table = arm_table(run_scores(runs), "accuracy", arms)
-    rows = table[["initialisation", "backbone"]].to_numpy().tolist()
+    rows = table[["initialization", "backbone"]].to_numpy().tolist()
     assert rows == [["b", "vit"], ["b", "cnn"], ["a", "vit"], ["a", "cnn"]]
 
 
@@ -150,7 +150,7 @@ def test_chance():
 
 def test_no_name_and_no_figure_is_broken_at_80_columns(scores):
     arms = [("transfer:fundus+dino", "xcit_nano_12_p16_224")]
-    of_arm = scores.assign(initialisation=arms[0][0], backbone=arms[0][1], weights=None)
+    of_arm = scores.assign(initialization=arms[0][0], backbone=arms[0][1], weights=None)
     console = Console(width=80, file=io.StringIO())
     console.print(render(arm_table(of_arm, "accuracy", arms), "accuracy", "title", "terminal"))
     for whole in (*arms[0], "0.800 ± 0.200"):

@@ -15,12 +15,12 @@ NAMES = [*SOURCES, "medmnist:pathmnist", "medmnist:dermamnist@64"]
 @pytest.mark.parametrize("name", NAMES)
 def test_every_source_is_described(name):
     known = about(name)
-    for text in (known.title, known.licence, known.where, known.layout, known.size):
+    for text in (known.title, known.license, known.where, known.layout, known.size):
         assert text.strip() == text
         assert text
     assert "\n" not in known.title
     shown = " ".join(describe(name).split())
-    for text in (known.title, known.licence, known.where, known.layout, protocol_lines(name)):
+    for text in (known.title, known.license, known.where, known.layout, protocol_lines(name)):
         assert " ".join(text.split()) in shown
 
 
@@ -36,15 +36,15 @@ def test_the_lines_for_a_protocol_are_valid(name):
     assert data.model_dump(exclude_unset=True).keys() == content.keys()
 
 
-def test_licences():
-    licences = {
+def test_licenses():
+    licenses = {
         "ham10000": "CC BY-NC 4.0",
         "isic2019": "CC BY-NC 4.0",
         "cbis_ddsm": "CC BY 3.0",
         "aptos2019": "Kaggle",
     }
-    for name, licence in licences.items():
-        assert licence in about(name).licence
+    for name, license in licenses.items():
+        assert license in about(name).license
 
 
 def test_the_classes_are_those_of_the_source():

@@ -24,7 +24,7 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def random_images(n: int, side: int, channels: int = 3, seed: int = 0) -> Tensor:
-    """Noise, and smooth colours, where neighbouring hues and gray pixels show other mistakes."""
+    """Noise, and smooth colors, where neighboring hues and gray pixels show other mistakes."""
     noise = torch.randint(0, 256, (n, side, side, channels), generator=seeded(seed))
     blur = torch.randint(0, 256, (n, channels, 3, 3), generator=seeded(seed)).float()
     smooth = torch.nn.functional.interpolate(blur, (side, side), mode="bilinear")
@@ -72,9 +72,9 @@ def test_batched_operations_equal_single_ones(
     assert torch.equal(planes, augment_batch(images, views, 40))
 
 
-def test_pure_colours_turn_into_each_other() -> None:
-    colours = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 128, 128], [255, 255, 0]])
-    images = colours.to(torch.uint8)[:, None, None].expand(-1, 16, 16, -1)
+def test_pure_colors_turn_into_each_other() -> None:
+    colors = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 128, 128], [255, 255, 0]])
+    images = colors.to(torch.uint8)[:, None, None].expand(-1, 16, 16, -1)
     third = torch.tensor([1, 1, 1, 1 / 3]).expand(5, 4)
     order = torch.arange(4).expand(5, 4)
     whole = torch.tensor([0, 0, 16, 16]).expand(5, 4)

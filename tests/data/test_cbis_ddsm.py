@@ -282,7 +282,7 @@ def test_what_is_missing_is_told_at_once(some, tmp_path):
     assert [p.what.split()[3].rstrip(",") for p in fatal] == [
         name.split("/")[0] for name in (first, second)
     ]
-    assert all("cancerimagingarchive.net" in p.mend for p in fatal)
+    assert all("cancerimagingarchive.net" in p.fix for p in fatal)
     notes = [(p.where, p.what) for p in dataset.problems if not p.fatal]
     assert ("CBIS-DDSM/1-1.dcm", "has a DICOM header that cannot be read") in notes
     assert sum("a mask that is not found" in what for _, what in notes) == 1

@@ -78,7 +78,7 @@ def test_planted_faults_are_all_told_at_once(planted, tmp_path):
     faulty = sorted([*(set(PLANTED) - {"lonely/1.png"}), "class lonely"])
     assert places(problems, fatal=True) == faulty
     assert places(problems, fatal=False) == sorted([*UNUSUAL, "hollow"])
-    assert all(p.what and p.mend for p in problems)
+    assert all(p.what and p.fix for p in problems)
 
 
 def test_faults_are_left_out_on_demand(planted, tmp_path):
@@ -131,7 +131,7 @@ def test_less_than_two_classes_are_refused(tmp_path):
 
 PROBLEMS = [
     Problem("[bold]a[/bold].png", "is [red]odd[/red]", "look \x1b[31m at it", fatal=False),
-    Problem("=HYPERLINK(1).png", "is damaged", "@mend"),
+    Problem("=HYPERLINK(1).png", "is damaged", "@fix"),
 ]
 
 
@@ -151,7 +151,7 @@ def test_problems_are_printed_as_they_are_with_fatal_ones_first():
 
 def test_many_problems_are_shortened_but_none_hides_another(tmp_path):
     many = [Problem(f"{i}.png", "is in CMYK", "save it", fatal=False) for i in range(1000)]
-    distinct = [Problem(f"row {i}", f"fault {word(i)}", "mend") for i in range(150)]
+    distinct = [Problem(f"row {i}", f"fault {word(i)}", "fix") for i in range(150)]
     text = printed([*many, *distinct], tmp_path / "problems.csv")
     assert f"fault {word(149)}" in text
     assert "and 997 more" in text
@@ -159,7 +159,7 @@ def test_many_problems_are_shortened_but_none_hides_another(tmp_path):
     with (tmp_path / "problems.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 1150
     assert "and 100 more rows of 300 problems" in printed(
-        [Problem(f"row {i}", f"fault {word(i)}", "mend") for i in range(300)]
+        [Problem(f"row {i}", f"fault {word(i)}", "fix") for i in range(300)]
     )
 
 
@@ -178,7 +178,7 @@ def word(i):
 
 def test_spreadsheets_calculate_nothing(tmp_path):
     names = ["=1+1", "+1", "-1", "@x", "\t=1", "plain", "undecodable \udce9"]
-    printed([*PROBLEMS, *(Problem(n, "what", "mend") for n in names)], tmp_path / "problems.csv")
+    printed([*PROBLEMS, *(Problem(n, "what", "fix") for n in names)], tmp_path / "problems.csv")
     with (tmp_path / "problems.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert not any(cell.startswith(tuple("=+-@\t")) for row in rows for cell in row.values())

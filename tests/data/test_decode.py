@@ -123,9 +123,9 @@ def test_transparent_parts_become_black():
 
 
 def test_palettes():
-    coloured = np.zeros((16, 16, 3), np.uint8)
-    coloured[:, :8] = (200, 30, 60)
-    palette = Pillow.fromarray(coloured).quantize(4)
+    colored = np.zeros((16, 16, 3), np.uint8)
+    colored[:, :8] = (200, 30, 60)
+    palette = Pillow.fromarray(colored).quantize(4)
     for form in ("PNG", "GIF"):
         decoded = decode(encode(palette, form), SMALL)
         assert np.abs(decoded.pixels[:, :8].astype(int) - (200, 30, 60)).max() <= 4
@@ -187,10 +187,10 @@ def png_chunk(kind, content):
     return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
 
 
-def test_sixteen_bit_colours_are_noted():
-    colours = np.zeros((16, 16, 3), ">u2")
-    colours[:] = (0x1234, 0x5678, 0x9ABC)
-    lines = b"".join(b"\0" + line.tobytes() for line in colours)
+def test_sixteen_bit_colors_are_noted():
+    colors = np.zeros((16, 16, 3), ">u2")
+    colors[:] = (0x1234, 0x5678, 0x9ABC)
+    lines = b"".join(b"\0" + line.tobytes() for line in colors)
     content = (
         b"\x89PNG\r\n\x1a\n"
         + png_chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0))
@@ -199,7 +199,7 @@ def test_sixteen_bit_colours_are_noted():
     )
     decoded = decode(content, SMALL)
     assert (decoded.pixels == (0x12, 0x56, 0x9A)).all()
-    assert "16-bit colours" in noted(decoded)
+    assert "16-bit colors" in noted(decoded)
 
 
 def test_of_several_frames_the_first_is_used():
@@ -237,7 +237,7 @@ def test_what_cannot_be_used_is_told_in_plain_words(case):
     with pytest.raises(DecodeError, match=words) as caught:
         decode(content, SMALL)
     assert caught.value.what
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 def test_decompression_bombs_are_refused(monkeypatch):

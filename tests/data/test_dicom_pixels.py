@@ -36,7 +36,7 @@ from vitrial.errors import VitrialError
 from vitrial.protocol import Image
 
 GRAY = Image(resize=16, channels=1)
-COLOUR = Image(resize=16)
+COLOR = Image(resize=16)
 LARGE = np.arange(1024, dtype=np.uint16).reshape(32, 32)  # JPEG 2000 refuses smaller ones
 RAMP = np.arange(256, dtype=np.uint16).reshape(16, 16)
 BUNDLED = Path(pydicom.data.__file__).parent
@@ -51,15 +51,15 @@ def dicom(pixels, photometric="MONOCHROME2", syntax=ExplicitVRLittleEndian, **el
     file.SOPInstanceUID = generate_uid(entropy_srcs=["an image"])
     file.PatientName, file.PatientID, file.PatientBirthDate = "Vogel^Kunigunde", "KV77", "19310405"
     size = pixels.dtype.itemsize * 8
-    colours = 1 if photometric.startswith(("MONO", "PAL")) else 3
-    file.Rows, file.Columns = pixels.shape[-3:-1] if colours == 3 else pixels.shape[-2:]
-    file.SamplesPerPixel, file.PhotometricInterpretation = colours, photometric
+    colors = 1 if photometric.startswith(("MONO", "PAL")) else 3
+    file.Rows, file.Columns = pixels.shape[-3:-1] if colors == 3 else pixels.shape[-2:]
+    file.SamplesPerPixel, file.PhotometricInterpretation = colors, photometric
     file.BitsAllocated = file.BitsStored = size
     file.HighBit = size - 1
     file.PixelRepresentation = int(pixels.dtype.kind == "i")
-    if colours == 3:
+    if colors == 3:
         file.PlanarConfiguration = 0
-    if pixels.ndim > 2 + (colours == 3):
+    if pixels.ndim > 2 + (colors == 3):
         file.NumberOfFrames = len(pixels)
     order = ">" if syntax == ExplicitVRBigEndian else "<"
     file.PixelData = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
@@ -145,7 +145,7 @@ def test_jpeg():
         file.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
         file.PixelData = encapsulate([stream.getvalue()])
         expected = np.asarray(Pillow.open(stream).convert("RGB")).astype(int)
-        assert np.abs(shown(file, COLOUR).pixels - expected).max() <= 2
+        assert np.abs(shown(file, COLOR).pixels - expected).max() <= 2
 
 
 def test_a_file_without_preamble_and_meta():
@@ -164,34 +164,34 @@ def test_monochrome():
     values = RAMP.astype(np.uint8)
     np.testing.assert_array_equal(levels(dicom(values)), values)
     np.testing.assert_array_equal(levels(dicom(values, "MONOCHROME1")), 255 - values)
-    three = shown(dicom(values), COLOUR).pixels
+    three = shown(dicom(values), COLOR).pixels
     assert three.shape == (16, 16, 3)
     assert (three == values[..., None]).all()
 
 
-COLOURED = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+COLORED = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
 
 
 def test_rgb():
-    decoded = shown(dicom(COLOURED, "RGB"), COLOUR)
-    np.testing.assert_array_equal(decoded.pixels, COLOURED)
-    planes = dicom(COLOURED, "RGB", PlanarConfiguration=1)
-    planes.PixelData = COLOURED.transpose(2, 0, 1).tobytes()
-    np.testing.assert_array_equal(shown(planes, COLOUR).pixels, COLOURED)
-    luma = np.asarray(Pillow.fromarray(COLOURED).convert("L"))
-    np.testing.assert_array_equal(levels(dicom(COLOURED, "RGB")), luma)
+    decoded = shown(dicom(COLORED, "RGB"), COLOR)
+    np.testing.assert_array_equal(decoded.pixels, COLORED)
+    planes = dicom(COLORED, "RGB", PlanarConfiguration=1)
+    planes.PixelData = COLORED.transpose(2, 0, 1).tobytes()
+    np.testing.assert_array_equal(shown(planes, COLOR).pixels, COLORED)
+    luma = np.asarray(Pillow.fromarray(COLORED).convert("L"))
+    np.testing.assert_array_equal(levels(dicom(COLORED, "RGB")), luma)
 
 
 def test_ybr_full():
     # Pillow's YCbCr is that of JFIF, which is DICOM's too (PS3.3, C.7.6.3.1.2).
-    ybr = np.asarray(Pillow.fromarray(COLOURED).convert("YCbCr"))
-    decoded = shown(dicom(ybr, "YBR_FULL"), COLOUR)
-    assert np.abs(decoded.pixels.astype(int) - COLOURED).max() <= 3
+    ybr = np.asarray(Pillow.fromarray(COLORED).convert("YCbCr"))
+    decoded = shown(dicom(ybr, "YBR_FULL"), COLOR)
+    assert np.abs(decoded.pixels.astype(int) - COLORED).max() <= 3
     assert decoded.mode == "DICOM YBR_FULL 8 bit"
 
 
 def test_ybr_rct():
-    pixels = np.tile(COLOURED, (2, 2, 1))
+    pixels = np.tile(COLORED, (2, 2, 1))
     file = dicom(pixels, "RGB")
     file.PhotometricInterpretation = "YBR_RCT"
     file.compress(JPEG2000Lossless, generate_instance_uid=False)
@@ -203,14 +203,14 @@ def test_palette_color(bits):
     index = (RAMP % 4).astype(np.uint8)
     palette = np.array([[0, 0, 0], [255, 0, 0], [0, 51, 0], [255, 255, 255]], np.uint8)
     file = dicom(index, "PALETTE COLOR")
-    for channel, colour in enumerate(("Red", "Green", "Blue")):
-        setattr(file, f"{colour}PaletteColorLookupTableDescriptor", [4, 0, bits])
+    for channel, color in enumerate(("Red", "Green", "Blue")):
+        setattr(file, f"{color}PaletteColorLookupTableDescriptor", [4, 0, bits])
         table = palette[:, channel].astype(np.uint16) * (257 if bits == 16 else 1)
         table = table.astype("<u2" if bits == 16 else np.uint8)
-        setattr(file, f"{colour}PaletteColorLookupTableData", table.tobytes())
-    decoded = shown(file, COLOUR)
+        setattr(file, f"{color}PaletteColorLookupTableData", table.tobytes())
+    decoded = shown(file, COLOR)
     np.testing.assert_array_equal(decoded.pixels, palette[index])
-    assert ("16-bit colours" in noted(decoded)) == (bits == 16)
+    assert ("16-bit colors" in noted(decoded)) == (bits == 16)
 
 
 # Windows and tables, by hand

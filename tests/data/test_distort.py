@@ -26,10 +26,10 @@ def random_images(n: int, height: int, width: int, channels: int = 3, seed: int 
     return noise.clamp_(0, 1).contiguous(memory_format=torch.channels_last)
 
 
-def the_same(n: int, gray: bool = False, sigma: float = 0, solarise: bool = False) -> Distortions:
+def the_same(n: int, gray: bool = False, sigma: float = 0, solarize: bool = False) -> Distortions:
     """n times the same distortions."""
     return Distortions(
-        torch.full((n,), gray), torch.full((n,), float(sigma)), torch.full((n,), solarise)
+        torch.full((n,), gray), torch.full((n,), float(sigma)), torch.full((n,), solarize)
     )
 
 
@@ -42,7 +42,7 @@ def blur(image: Tensor, sigma: float) -> Tensor:
     return tv.gaussian_blur(image, [2 * reach + 1] * 2, [sigma, sigma])
 
 
-def solarise(image: Tensor) -> Tensor:
+def solarize(image: Tensor) -> Tensor:
     return tv.solarize(image, 0.5)
 
 
@@ -51,7 +51,7 @@ def reference(image: Tensor, distortions: Distortions, i: int) -> Tensor:
     sigma = distortions.sigma[i].item()
     image = gray(image) if distortions.gray[i] else image
     image = blur(image, sigma) if sigma else image
-    return solarise(image) if distortions.solarise[i] else image
+    return solarize(image) if distortions.solarize[i] else image
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -83,18 +83,18 @@ def test_blur_equals_torchvision(sigma: float, channels: int) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_solarisation_equals_torchvision(channels: int) -> None:
+def test_solarization_equals_torchvision(channels: int) -> None:
     images = random_images(4, 30, 40, channels)
     images[0, 0, 0, :4] = torch.tensor([0.5, 0.5 - 2**-25, 0.5 + 2**-24, 2**-25])
-    expected = torch.stack([solarise(image) for image in images])
-    assert torch.equal(distort_(images, the_same(4, solarise=True)), expected)
+    expected = torch.stack([solarize(image) for image in images])
+    assert torch.equal(distort_(images, the_same(4, solarize=True)), expected)
 
 
-def test_the_order_is_gray_blur_solarise() -> None:
+def test_the_order_is_gray_blur_solarize() -> None:
     image = random_images(1, 32, 32)[0]
-    ours = distort_(image[None].clone(), the_same(1, gray=True, sigma=1, solarise=True))[0]
-    torch.testing.assert_close(ours, solarise(blur(gray(image), 1)), atol=2e-6, rtol=0)
-    for other in (blur(solarise(gray(image)), 1), blur(gray(solarise(image)), 1)):
+    ours = distort_(image[None].clone(), the_same(1, gray=True, sigma=1, solarize=True))[0]
+    torch.testing.assert_close(ours, solarize(blur(gray(image), 1)), atol=2e-6, rtol=0)
+    for other in (blur(solarize(gray(image)), 1), blur(gray(solarize(image)), 1)):
         assert (ours - other).abs().max() > 0.1
 
 
@@ -111,7 +111,7 @@ def test_black_and_white_stay_within_bounds(value: int) -> None:
 def test_images_without_distortions_keep_their_bits() -> None:
     images = random_images(40, 9, 9)
     distortions = draw_distortions(40, 0.2, 0.3, (0.5, 2), 0.2, seeded(2))
-    untouched = ~distortions.gray & (distortions.sigma == 0) & ~distortions.solarise
+    untouched = ~distortions.gray & (distortions.sigma == 0) & ~distortions.solarize
     assert 0 < untouched.sum() < 40
     before = images.clone()
     distort_(images, distortions)
@@ -130,7 +130,7 @@ def test_one_channel_is_gray_already(channels: int) -> None:
 def test_the_images_themselves_change_and_take_no_gradient() -> None:
     images = random_images(3, 16, 16).requires_grad_()
     before = images.detach().clone()
-    distorted = distort_(images, the_same(3, gray=True, sigma=1, solarise=True))
+    distorted = distort_(images, the_same(3, gray=True, sigma=1, solarize=True))
     assert distorted is images
     assert images.is_leaf
     assert images.is_contiguous(memory_format=torch.channels_last)
@@ -199,14 +199,14 @@ def test_chances_and_ranges() -> None:
     n = 4000
     drawn = draw_distortions(n, 0.2, 0.6, (0.5, 1.5), 0.1, seeded(5))
     assert drawn.gray.double().mean().item() == pytest.approx(0.2, abs=0.03)
-    assert drawn.solarise.double().mean().item() == pytest.approx(0.1, abs=0.03)
+    assert drawn.solarize.double().mean().item() == pytest.approx(0.1, abs=0.03)
     blurred = drawn.sigma > 0
     assert blurred.double().mean().item() == pytest.approx(0.6, abs=0.03)
     sigma = drawn.sigma[blurred]
     assert sigma.min() >= 0.5
     assert sigma.max() <= 1.5
     assert stats.kstest(sigma, stats.uniform(0.5, 1).cdf).pvalue > 0.001
-    together = (drawn.gray & blurred & drawn.solarise).double().mean().item()
+    together = (drawn.gray & blurred & drawn.solarize).double().mean().item()
     assert together == pytest.approx(0.2 * 0.6 * 0.1, abs=0.01)
 
 
@@ -214,18 +214,18 @@ def test_never_and_always() -> None:
     never = draw_distortions(500, 0, 0, (0.1, 2), 0, seeded(6))
     assert not never.gray.any()
     assert not never.sigma.any()
-    assert not never.solarise.any()
+    assert not never.solarize.any()
     always = draw_distortions(500, 1, 1, (0.1, 2), 1, seeded(6))
     assert always.gray.all()
     assert (always.sigma > 0).all()
-    assert always.solarise.all()
+    assert always.solarize.all()
 
 
 def test_draws_repeat_with_their_seed() -> None:
     first, again, other = (
         draw_distortions(50, 0.5, 0.5, (0.1, 2), 0.5, seeded(seed)) for seed in (7, 7, 8)
     )
-    for field in ("gray", "sigma", "solarise"):
+    for field in ("gray", "sigma", "solarize"):
         assert torch.equal(getattr(first, field), getattr(again, field))
         assert not torch.equal(getattr(first, field), getattr(other, field))
 
@@ -235,14 +235,14 @@ def test_no_probability_changes_the_other_draws() -> None:
     generator = seeded(9)
     grayer = draw_distortions(200, 0.9, 0.5, (0.1, 2), 0.5, generator)
     assert torch.equal(grayer.sigma, base.sigma)
-    assert torch.equal(grayer.solarise, base.solarise)
+    assert torch.equal(grayer.solarize, base.solarize)
     assert (grayer.gray | ~base.gray).all()
 
     blurrier = draw_distortions(200, 0.5, 0.9, (0.1, 2), 0.5, seeded(9))
     both = base.sigma > 0
     assert torch.equal(blurrier.sigma[both], base.sigma[both])
     assert torch.equal(blurrier.gray, base.gray)
-    assert torch.equal(blurrier.solarise, base.solarise)
+    assert torch.equal(blurrier.solarize, base.solarize)
 
     none = seeded(9)
     draw_distortions(200, 0, 0, (0, 0), 0, none)

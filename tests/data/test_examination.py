@@ -83,12 +83,12 @@ def test_images_that_show_nothing_and_odd_sizes_are_noted(tmp_path):
     sound = {f"{c}/{i}.png": png(1000 * i + ord(c)) for c in "ab" for i in range(100)}
     odd = {
         "a/black.png": png(0, level=0),
-        "b/grey.png": png(3, level=120),
+        "b/gray.png": png(3, level=120),
         "a/huge.png": png(1, (90, 90)),
         "b/strip.png": png(2, (41, 20)),
     }
     examination = examined(tmp_path, sound | odd)
-    assert places(examination, "constant") == {"a/black.png", "b/grey.png"}
+    assert places(examination, "constant") == {"a/black.png", "b/gray.png"}
     assert places(examination, "unusual size") == {"a/huge.png"}
     assert places(examination, "unusual shape") == {"b/strip.png"}
     assert {problem.where for problem in examination.problems} == set(odd)

@@ -88,6 +88,6 @@ def test_images_of_a_table_below_such_a_folder(tmp_path):
 
 def test_the_texts_of_a_problem_can_always_be_written():
     problem = Problem(LATIN, f"is {LATIN}", f"rename {LATIN}")
-    for text in (problem.where, problem.what, problem.mend):
+    for text in (problem.where, problem.what, problem.fix):
         assert "caf\\udce9" in text
         text.encode()

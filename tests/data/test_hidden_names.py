@@ -12,7 +12,7 @@ from PIL import Image as Picture
 from vitrial.data.files import Files
 from vitrial.data.hidden_names import name_by_uid, pseudonyms, shown_names, write_names
 from vitrial.data.sources import load_dataset
-from vitrial.data.unlabelled import prepare_unlabelled
+from vitrial.data.unlabeled import prepare_unlabeled
 from vitrial.errors import DataError, VitrialError
 from vitrial.protocol import CsvData, FolderData, Image
 
@@ -73,9 +73,9 @@ def test_a_table(folder):
 
 def test_images_without_labels(folder, tmp_path):
     with pytest.raises(DataError) as raised:
-        prepare_unlabelled(folder, IMAGE, tmp_path / "cache")
+        prepare_unlabeled(folder, IMAGE, tmp_path / "cache")
     assert tells(str(raised.value), raised.value.problems) == []
-    (cache, _), problems = prepare_unlabelled(
+    (cache, _), problems = prepare_unlabeled(
         folder, IMAGE, tmp_path / "cache", on_problem="leave_out"
     )
     assert len(cache.index) == 3

@@ -68,7 +68,7 @@ def test_look_alikes_are_a_problem_that_shows_counts_and_a_line_that_fixes_it(
     assert problem.what == f"look alike: '{kept}' labels 3, '{other}' labels 2 images"
     assert counts(dataset) == {kept: 3, "third": 3}
     # The lines work as they are written.
-    lines = [part.split("`")[0] for part in problem.mend.split("`")[1::2] if ":" in part]
+    lines = [part.split("`")[0] for part in problem.fix.split("`")[1::2] if ":" in part]
     joined = yaml.safe_load(next(line for line in lines if line.startswith("relabel")))
     assert table(tmp_path, labels, **joined).problems == []
     assert counts(table(tmp_path, labels, **joined)) == {kept: 5, "third": 3}
@@ -107,8 +107,8 @@ def test_groups_are_cleaned_and_look_alikes_noted(tmp_path):
 
 def test_problems_are_written_as_they_are(tmp_path):
     (problem,) = table(tmp_path, ["a\u200bb", "ab", "ab", "c"]).problems
-    assert "\u200b" not in json.dumps([problem.where, problem.what, problem.mend]).replace(
+    assert "\u200b" not in json.dumps([problem.where, problem.what, problem.fix]).replace(
         "\\u200b", ""
     )
-    line = problem.mend.split("`")[1]
+    line = problem.fix.split("`")[1]
     assert yaml.safe_load(line) == {"relabel": {"a\u200bb": "ab"}}

@@ -80,7 +80,7 @@ def test_the_published_sizes():
 def test_about_a_set():
     about = about_set("dermamnist@64")
     assert about.where.startswith("https://zenodo.org/records/10519652/files/dermamnist_64.npz")
-    assert about.licence == "CC BY-NC 4.0"
+    assert about.license == "CC BY-NC 4.0"
     assert "10,015 images of 64 x 64" in about.size
     assert about.classes[4] == "melanoma"
     assert "/dermamnist.npz" in about_set("dermamnist").where

@@ -165,10 +165,10 @@ def drawn(task):
     return images.astype(float), masks, labels, table["group"].to_numpy()
 
 
-def test_dermoscopy_is_not_told_by_mean_colour_place_or_size():
+def test_dermoscopy_is_not_told_by_mean_color_place_or_size():
     images, masks, labels, groups = drawn("dermoscopy")
-    colour = np.concatenate([images.mean((1, 2)), images.std((1, 2))], axis=1)
-    guessed = linear_probability(colour, labels, groups).argmax(1)
+    color = np.concatenate([images.mean((1, 2)), images.std((1, 2))], axis=1)
+    guessed = linear_probability(color, labels, groups).argmax(1)
     assert balanced_accuracy_score(labels, guessed) < 0.52
     x = np.linspace(-1, 1, masks.shape[2])
     area = masks.mean((1, 2))

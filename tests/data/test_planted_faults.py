@@ -21,7 +21,7 @@ SIDE = 48
 
 
 def smooth(seed, size=(SIDE, SIDE)):
-    """A picture that resembles no other: a few soft blobs of colour."""
+    """A picture that resembles no other: a few soft blobs of color."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
     return Pillow.fromarray(coarse).resize(size, Pillow.Resampling.BICUBIC)
 

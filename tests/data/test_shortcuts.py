@@ -80,7 +80,7 @@ def measured(n, generator, label):
 
 
 def test_images_of_a_group_that_are_alike_are_no_shortcut():
-    # Every group has a colour of its own and one label, at random: an image tells that of another
+    # Every group has a color of its own and one label, at random: an image tells that of another
     # one in its group, so cross-validation that parted groups would see near 1.
     generator = np.random.default_rng(0)
     label = generator.choice(["a", "b", "c"], 100)[np.arange(300) // 3]

@@ -9,23 +9,23 @@ from vitrial.data.decode import DecodeError, decode
 from vitrial.protocol import Image
 
 RAMP = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
-COLOURS = np.random.default_rng(0).integers(0, 65536, (16, 16, 3), dtype=np.uint16)
+COLORS = np.random.default_rng(0).integers(0, 65536, (16, 16, 3), dtype=np.uint16)
 
 
 def tiff(pixels, photometric, order="<", planes=1):
     """A TIFF 6.0 file of one strip, or one a plane."""
-    side, colours = 16, 3 if pixels.ndim == 3 else 1
+    side, colors = 16, 3 if pixels.ndim == 3 else 1
     data = pixels.transpose(2, 0, 1) if planes == 2 else pixels
     data = data.astype(f"{order}u2").tobytes()
-    strips = colours if planes == 2 else 1
+    strips = colors if planes == 2 else 1
     tags = {
         256: [side],
         257: [side],
-        258: [16] * colours,
+        258: [16] * colors,
         259: [1],
         262: [photometric],
         273: [1000 + i * len(data) // strips for i in range(strips)],
-        277: [colours],
+        277: [colors],
         278: [side],
         279: [len(data) // strips] * strips,
         284: [planes],
@@ -55,12 +55,12 @@ def test_gray_stored_as_a_negative():
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_colours(order):
-    decoded = decode(tiff(COLOURS, 2, order), Image(resize=16))
-    np.testing.assert_array_equal(decoded.pixels, COLOURS >> 8)
+def test_colors(order):
+    decoded = decode(tiff(COLORS, 2, order), Image(resize=16))
+    np.testing.assert_array_equal(decoded.pixels, COLORS >> 8)
     assert "upper 8 bits" in str(decoded.notes)
 
 
-def test_colours_in_separate_planes():
+def test_colors_in_separate_planes():
     with pytest.raises(DecodeError, match="separate planes"):
-        decode(tiff(COLOURS, 2, planes=2), Image(resize=16))
+        decode(tiff(COLORS, 2, planes=2), Image(resize=16))

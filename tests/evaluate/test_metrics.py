@@ -101,17 +101,17 @@ def test_perfect_certainty_is_calibrated():
     assert expected_calibration_error(np.array([0, 1]), np.eye(2)) == 0
 
 
-def test_nearest_neighbours_vote_by_similarity_not_by_number():
-    # One neighbour in the same direction outweighs two that are nearly orthogonal.
+def test_nearest_neighbors_vote_by_similarity_not_by_number():
+    # One neighbor in the same direction outweighs two that are nearly orthogonal.
     train = np.array([[1.0, 0.0], [0.1, 1.0], [0.1, 1.0]])
     assert knn_predict(train, np.array([0, 1, 1]), np.array([[1.0, 0.05]])) == [0]
 
 
-def test_nearest_neighbours_recover_separated_clusters():
+def test_nearest_neighbors_recover_separated_clusters():
     rng = np.random.default_rng(0)
-    centres = np.eye(3) * 10
+    centers = np.eye(3) * 10
     targets = np.repeat([0, 1, 2], 30)
-    features = centres[targets] + rng.normal(size=(90, 3))
+    features = centers[targets] + rng.normal(size=(90, 3))
     predicted = knn_predict(features[::2], targets[::2], features[1::2])
     assert (predicted == targets[1::2]).all()
 

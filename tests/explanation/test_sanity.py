@@ -29,7 +29,7 @@ def test_the_cascade_goes_from_the_head_down_and_ends_with_a_random_model(name):
     assert all(torch.equal(v, fresh.state_dict()[k]) for k, v in model.state_dict().items())
 
 
-def test_batch_normalisation_is_randomised_with_its_statistics():
+def test_batch_normalization_is_randomized_with_its_statistics():
     model, fresh = models("resnet10t")
     model.bn1.running_mean += 7
     for _ in cascade(model, fresh):

@@ -52,7 +52,7 @@ data: {source: phantom}
 augment: {crop: 40}
 arms:
   - backbone: resnet10t
-  - {backbone: xcit_nano_12_p16_224, initialisation: random+dino}
+  - {backbone: xcit_nano_12_p16_224, initialization: random+dino}
 endpoint: accuracy
 dino: {local_views: {size: 32}}
 """

@@ -90,13 +90,13 @@ def test_numbers_beyond_reason_are_refused(tmp_path: Path, text: str, sentence: 
 def test_many_arms_are_refused_before_they_are_made(tmp_path: Path) -> None:
     starts = ", ".join(f"file:{i}.pth" for i in range(200))
     backbones = ", ".join(["resnet18"] * 1000)
-    arms = f"arms: [{{backbone: [{backbones}], initialisation: [{starts}]}}]"
+    arms = f"arms: [{{backbone: [{backbones}], initialization: [{starts}]}}]"
     text = SMALL.replace("arms: [{backbone: resnet18}]", arms)
     assert "arms: these are 200,000 arms, more than 200" in refusal(tmp_path, text)
 
 
 def test_many_runs_are_refused() -> None:
-    arms = [{"backbone": "resnet18", "initialisation": f"file:{i}.pth"} for i in range(11)]
+    arms = [{"backbone": "resnet18", "initialization": f"file:{i}.pth"} for i in range(11)]
     content = {"name": "x", "data": {"source": "phantom"}, "endpoint": "accuracy", "arms": arms}
     assert len(Protocol.model_validate(content).arms) == 11
     with pytest.raises(ValidationError, match="11 arms x 1000 repetitions are 11,000 runs"):

@@ -24,7 +24,7 @@ name: trial
 data: {source: phantom}
 arms:
   - backbone: [resnet18, deit_tiny_patch16_224]
-    initialisation: [random, imagenet]
+    initialization: [random, imagenet]
 endpoint: balanced_accuracy
 """
 
@@ -59,13 +59,13 @@ arms:
   - backbone:
       - resnet5O                            # arms[0].backbone[0] | did you mean resnet50
       - resnet18
-    initialisation:
+    initialization:
       - random
-      - imagenett                           # arms[0].initialisation[1] | did you mean imagenet?
+      - imagenett                           # arms[0].initialization[1] | did you mean imagenet?
   - backbone: resnet34
-    initialisation: transfer:ham            # arms[1].initialisation | names no entry of sources
+    initialization: transfer:ham            # arms[1].initialization | names no entry of sources
   - backbone: resnet34
-    initialisation: random+dno              # arms[2].initialisation | did you mean dino?
+    initialization: random+dno              # arms[2].initialization | did you mean dino?
   - backbone: resnet18                      # arms[3].backbone | 'resnet18 / random' is listed
   - resnet26                                # arms[4] | must be a group of keys
 recipe:
@@ -146,7 +146,7 @@ def test_text_that_is_no_yaml(tmp_path: Path, text: str, fault: str) -> None:
         ("name: trial\n", "", "name: is missing"),
         ("source: phantom", "size: 64", "line 2: data.source: is missing: write aptos2019, "),
         ("{source: phantom}", "phantom", "line 2: data: must be a group of keys"),
-        ("[random, imagenet]", "[]", "line 5: arms[0].initialisation: must be text"),
+        ("[random, imagenet]", "[]", "line 5: arms[0].initialization: must be text"),
         ("phantom", "{source: folder, root: ~nobody-here/x}", "line 2: data"),
     ],
 )
@@ -201,13 +201,13 @@ def test_paths_start_at_the_folder_of_the_file(
 ) -> None:
     monkeypatch.chdir("/")
     text = SMALL.replace("phantom", "folder, root: images").replace(
-        "[resnet18, deit_tiny_patch16_224]\n    initialisation: [random, imagenet]",
-        "resnet18\n    initialisation: file:../w.pth+dino",
+        "[resnet18, deit_tiny_patch16_224]\n    initialization: [random, imagenet]",
+        "resnet18\n    initialization: file:../w.pth+dino",
     )
     protocol = load_protocol(write(tmp_path, text))
     assert isinstance(protocol.data, FolderData)
     assert protocol.data.root == tmp_path / "images"
-    assert protocol.arms[0].initialisation == f"file:{tmp_path.parent / 'w.pth'}+dino"
+    assert protocol.arms[0].initialization == f"file:{tmp_path.parent / 'w.pth'}+dino"
 
 
 def test_root_takes_the_place_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +270,7 @@ def test_the_papers_protocols(name: str) -> None:
     said = (protocol.data.source, protocol.endpoint, protocol.split.fractions)
     assert said == PAPER[name]
     assert protocol.split.grouped
-    assert len(protocol.arms) == 6  # two backbones by three initialisations
+    assert len(protocol.arms) == 6  # two backbones by three initializations
     assert {arm.backbone for arm in protocol.arms} == {"resnet50", "deit_small_patch16_224"}
     rates = {str(arm.origin): protocol.recipe_of(arm).base_lr for arm in protocol.arms}
     assert rates == {"random": 3e-4, "imagenet": 1e-4, "imagenet+dino": 1e-4}
@@ -334,12 +334,12 @@ arms = st.lists(
     st.fixed_dictionaries(
         {
             "backbone": st.sampled_from(["resnet18", "deit_tiny_patch16_224"]),
-            "initialisation": st.sampled_from(["random", "imagenet"]),
+            "initialization": st.sampled_from(["random", "imagenet"]),
             "base_lr": st.none() | rates,
         }
     ),
     min_size=1,
-    unique_by=lambda arm: (arm["backbone"], arm["initialisation"]),
+    unique_by=lambda arm: (arm["backbone"], arm["initialization"]),
 )
 recipes = st.fixed_dictionaries(
     {"base_lr": rates, "clip_norm": st.none() | rates, "compile": st.booleans()}

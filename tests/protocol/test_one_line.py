@@ -50,7 +50,7 @@ def test_a_protocol_gives_its_data_its_images_and_its_split():
         ("folder:cats", "Nothing stands after folder"),
         ("medmnist", "name is missing"),
         ("medmnist:dermamnist@big", "size: "),
-        ("cbis_ddsm:colour", "task: "),
+        ("cbis_ddsm:color", "task: "),
         ("nowhere.yaml", "nowhere.yaml"),
     ],
 )

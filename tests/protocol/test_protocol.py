@@ -13,7 +13,7 @@ from vitrial.protocol import Arm, CsvData, Protocol, digest
 from vitrial.protocol.file import load_protocol
 
 CSV = {"source": "csv", "root": "data", "table": "images.csv"}
-TRANSFER = {"backbone": "resnet18", "initialisation": "transfer:isic"}
+TRANSFER = {"backbone": "resnet18", "initialization": "transfer:isic"}
 
 
 def make(**changes: Any) -> Protocol:
@@ -43,20 +43,20 @@ def complaints(**changes: Any) -> str:
         ({"arms": [TRANSFER], "sources": {"ham": CSV}}, "names no entry of sources (ham)"),
         ({"arms": [{"backbone": "resnet18"}] * 2}, "'resnet18 / random' is listed already"),
         (
-            {"arms": [{"backbone": "resnet18", "initialisation": "timm:a1_in2k"}]},
+            {"arms": [{"backbone": "resnet18", "initialization": "timm:a1_in2k"}]},
             "timm has no tag 'a1_in2k' of resnet18, did you mean a1_in1k",
         ),
         (
-            {"arms": [{"backbone": "deit_tiny_patch16_224", "initialisation": "random+dino"}]}
+            {"arms": [{"backbone": "deit_tiny_patch16_224", "initialization": "random+dino"}]}
             | {"dino": {"local_views": {"size": 100}}},
             "patches of 16 pixels do not fill dino.local_views.size 100: 96 or 112",
         ),
         (
-            {"arms": [{"backbone": "resnet18", "initialisation": "random+dino"}]}
+            {"arms": [{"backbone": "resnet18", "initialization": "random+dino"}]}
             | {"augment": {"crop": 64}},
             "local views of 96 pixels exceed augment.crop 64",
         ),
-        ({"unlabelled": "more"}, "nothing learns from it"),
+        ({"unlabeled": "more"}, "nothing learns from it"),
         ({"dino": {"base_lr": 1e-6}}, "final_lr 1e-06 exceeds the rate"),
         ({"byol": {"epochs": 5}}, "warmup_epochs 10 exceed epochs 5"),
         ({"dino": {"global_views": [{"scale": [0.5, 0.2]}, {}]}}, "must rise to 1 at most"),
@@ -86,34 +86,34 @@ def test_impossible_protocols_are_refused(changes: dict[str, Any], complaint: st
 
 
 def test_one_weights_file_for_two_backbones_is_refused() -> None:
-    arms = [{"backbone": name, "initialisation": "file:w.pth"} for name in ("resnet18", "resnet34")]
+    arms = [{"backbone": name, "initialization": "file:w.pth"} for name in ("resnet18", "resnet34")]
     assert "one file cannot hold the weights of resnet18 and of resnet34" in complaints(arms=arms)
 
 
 def test_imagenet_needs_weights_where_timm_has_none() -> None:
     name = next(name for name in timm.list_models("resnet*") if not has_weights(name))
-    arm = {"backbone": name, "initialisation": "imagenet"}
+    arm = {"backbone": name, "initialization": "imagenet"}
     assert f"timm has no weights of {name}" in complaints(arms=[arm])
-    timms = complaints(arms=[arm | {"initialisation": "timm"}])
+    timms = complaints(arms=[arm | {"initialization": "timm"}])
     assert f"timm has no weights of {name}" in timms
-    make(arms=[arm | {"initialisation": "file:mine.safetensors"}])
+    make(arms=[arm | {"initialization": "file:mine.safetensors"}])
 
 
 def test_imagenet_refuses_weights_that_saw_other_data_and_lists_what_there_is() -> None:
-    arm = {"backbone": "beit_base_patch16_224", "initialisation": "imagenet"}
+    arm = {"backbone": "beit_base_patch16_224", "initialization": "imagenet"}
     sentence = complaints(arms=[arm])
     assert "no weights of beit_base_patch16_224 that were trained on ImageNet-1k alone" in sentence
     assert "timm:TAG (in22k_ft_in22k, in22k_ft_in22k_in1k)" in sentence
-    (beit,) = make(arms=[arm | {"initialisation": "timm"}]).arms
+    (beit,) = make(arms=[arm | {"initialization": "timm"}]).arms
     assert beit.model == "beit_base_patch16_224.in22k_ft_in22k_in1k"
 
 
 def test_two_weights_of_one_row_are_told_apart_by_timm() -> None:
     arms = [
-        {"backbone": "resnet50", "initialisation": f"imagenet{tag}"} for tag in ("", ":a1_in1k")
+        {"backbone": "resnet50", "initialization": f"imagenet{tag}"} for tag in ("", ":a1_in1k")
     ]
     assert "to compare weights, name them by timm:TAG" in complaints(arms=arms)
-    arms[1]["initialisation"] = "timm:a1_in1k"
+    arms[1]["initialization"] = "timm:a1_in1k"
     assert [arm.tag for arm in make(arms=arms).arms] == ["tv_in1k", "a1_in1k"]
 
 

@@ -77,7 +77,7 @@ def test_a_key_that_nothing_stands_in_for_ends_the_search(tmp_path, ends, monkey
     assert find_faults(tree, tmp_path, build=False).faults == [(("data", "repo"), "is missing")]
 
 
-@pytest.mark.parametrize("name", ["data", "unlabelled"])
+@pytest.mark.parametrize("name", ["data", "unlabeled"])
 def test_names_of_the_study_s_own_data_cannot_name_a_source(name):
     tree = protocol({"source": "phantom"}, "data") | {"sources": {name: {"source": "phantom"}}}
     with pytest.raises(ValueError, match=f"'{name}' is reserved"):

@@ -21,7 +21,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 def flat_images(root, levels, folder="a"):
-    """PNG files of one colour each."""
+    """PNG files of one color each."""
     (root / folder).mkdir(parents=True, exist_ok=True)
     for i, level in enumerate(levels):
         pixels = np.full((16, 16, 3), level, dtype=np.uint8)
@@ -41,11 +41,11 @@ def test_a_sheet_shows_the_images_in_order(tmp_path, channels):
     cache, _ = prepare(flat_images(tmp_path / "set", levels), Image(channels=channels), tmp_path)
     sheet = picture(contact_sheet(cache, np.arange(23)[::-1]))
     assert sheet.shape == (3 * 84 - 4, 10 * 84 - 4, 3)
-    centres = [
+    centers = [
         sheet[line * 84 + 40, column * 84 + 40, 0] for line in (0, 1, 2) for column in range(10)
     ]
-    np.testing.assert_allclose(centres[:23], levels[::-1], atol=4)
-    assert min(centres[23:]) > 250, "places without an image are white"
+    np.testing.assert_allclose(centers[:23], levels[::-1], atol=4)
+    assert min(centers[23:]) > 250, "places without an image are white"
     one = picture(thumbnails(cache, np.array([5]))[0])
     assert one.shape == (80, 80, 3)
     assert abs(one.mean() - levels[5]) < 4

@@ -18,7 +18,7 @@ from vitrial.report.viewer import viewer_data
 
 EVIL = "</script><script>alert('x')</script> \"q\" $a$ &amp; \u2028"
 MEASURES = ("pointing", "energy", "precision", "iou", "deletion", "insertion")
-LEVELS = {"random 3x3": 0.2, "centre": 0.5, "gradcam": 0.4, "attention": 0.9}
+LEVELS = {"random 3x3": 0.2, "center": 0.5, "gradcam": 0.4, "attention": 0.9}
 
 
 def measures(cnn="resnet50", masked=True, faithful=True, images=40, repetitions=1):
@@ -26,7 +26,7 @@ def measures(cnn="resnet50", masked=True, faithful=True, images=40, repetitions=
     rows = []
     arms = ((cnn, "gradcam", "cnn"), ("deit_small_patch16_224", "attention", "transformer"))
     for backbone, method, family in arms:
-        for name in (method, "random 3x3", "centre"):
+        for name in (method, "random 3x3", "center"):
             for i, repetition in np.ndindex(images, repetitions):
                 value = LEVELS[name] + (i * len(name) % 40 - 19.5) / 1000
                 found = {
@@ -38,7 +38,7 @@ def measures(cnn="resnet50", masked=True, faithful=True, images=40, repetitions=
                     {
                         "arm": f"{backbone} / random",
                         "backbone": backbone,
-                        "initialisation": "random",
+                        "initialization": "random",
                         "family": family,
                         "repetition": repetition + 1,
                         "method": name,
@@ -152,7 +152,7 @@ def test_means_and_intervals(folder):
 
 def test_maps_of_noise_say_how_coarse_they_are(folder):
     rows = [row.method for row in section(folder)["located"] if row.baseline]
-    assert rows == ["random map, 3 x 3", "centre of the image"] * 2
+    assert rows == ["random map, 3 x 3", "center of the image"] * 2
 
 
 def test_it_is_said_what_intervals_count(folder):
@@ -176,17 +176,17 @@ def test_what_an_older_version_measured_is_not_shown(folder):
     assert "<table" not in page(folder)
 
 
-def test_a_map_that_does_not_beat_the_centre_is_marked(folder):
+def test_a_map_that_does_not_beat_the_center_is_marked(folder):
     rows = {row.method: row for row in section(folder)["located"] if not row.baseline}
-    assert [cell.unbeaten for cell in rows["Grad-CAM"].cells] == ["centre"] * 4
+    assert [cell.unbeaten for cell in rows["Grad-CAM"].cells] == ["center"] * 4
     assert [cell.unbeaten for cell in rows["attention"].cells] == [""] * 4
-    assert "not shown to beat centre" in page(folder)
+    assert "not shown to beat center" in page(folder)
 
 
 def test_lower_is_better_for_deletion(folder):
     rows = {row.method: row for row in section(folder)["faithful"] if not row.baseline}
-    assert [cell.unbeaten for cell in rows["Grad-CAM"].cells] == ["random", "centre"]
-    assert [cell.unbeaten for cell in rows["attention"].cells] == ["random, centre", ""]
+    assert [cell.unbeaten for cell in rows["Grad-CAM"].cells] == ["random", "center"]
+    assert [cell.unbeaten for cell in rows["attention"].cells] == ["random, center", ""]
 
 
 def test_a_method_that_fails_its_sanity_check_is_marked_in_words(folder):
@@ -257,7 +257,7 @@ def test_no_text_leaves_the_json(text):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_values_come_back_within_quantisation(channels):
+def test_values_come_back_within_quantization(channels):
     (image,) = shown(channels=channels)
     (found,) = json.loads(viewer_data([image]))["images"]
     for given_map, decoded in zip(image.maps, found["maps"], strict=True):

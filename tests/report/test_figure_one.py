@@ -10,7 +10,7 @@ from PIL import Image
 
 from vitrial.explanation.shown import Shown, ShownMap
 from vitrial.report.figure_one import (
-    COLOURS,
+    COLORS,
     DIM,
     STRENGTH,
     answer_in_words,
@@ -148,7 +148,7 @@ def test_an_overlay_leaves_the_image_visible_where_the_map_is_low(channels):
     values = np.array([[0, 5], [0, 5]], dtype=np.float32)
     drawn = overlay(pixels, values)
     assert drawn[:, 0] == pytest.approx(51 / 255)
-    highest = STRENGTH * np.array(COLOURS(1.0)[:3]) + (1 - STRENGTH) * 51 / 255
+    highest = STRENGTH * np.array(COLORS(1.0)[:3]) + (1 - STRENGTH) * 51 / 255
     assert drawn[:, -1] == pytest.approx(np.tile(highest, (8, 1)))
 
 
@@ -161,7 +161,7 @@ def test_an_overlay_is_bilinear():
     """Worked out by hand: samples lie in the middle of cells, and the border is continued."""
     drawn = overlay(np.zeros((4, 4, 1), np.uint8), np.array([[0, 1], [0, 1]], np.float32))
     heat = np.array([0, 0.25, 0.75, 1])
-    expected = STRENGTH * heat[:, None] * COLOURS(heat)[:, :3]
+    expected = STRENGTH * heat[:, None] * COLORS(heat)[:, :3]
     assert drawn[2] == pytest.approx(expected)
 
 

@@ -58,9 +58,9 @@ def test_the_page_is_self_contained(study):
 def test_status_and_strangers(study):
     status = study.status()
     assert status["status"].tolist() == ["failed", "left"]
-    assert study.strangers() == []
+    assert study.stale_runs() == []
     (study.path / "runs" / "resnet10t-random-1-000000000000").mkdir()
-    assert study.strangers() == ["runs/resnet10t-random-1-000000000000"]
+    assert study.stale_runs() == ["runs/resnet10t-random-1-000000000000"]
 
 
 def test_what_was_found_in_the_data_is_shown_with_contact_sheets(study, pixel_caches):
@@ -88,20 +88,20 @@ def test_counts_add_up(study):
         assert f"<td>{n}</td>" in page, split
 
 
-def test_self_supervision_is_shown_with_the_neighbours_before_and_after(tmp_path, pixel_caches):
+def test_self_supervision_is_shown_with_the_neighbors_before_and_after(tmp_path, pixel_caches):
     protocol = Protocol(
         name="ssl",
         data=PhantomData(source="phantom", patients=40, size=32),
-        split={"labelled": 0.5},
+        split={"labeled": 0.5},
         image={"resize": 32},
         augment={"crop": 32},
         dino={"local_views": {"size": 32}},
-        arms=[Arm(backbone="resnet10t", initialisation="random+dino")],
+        arms=[Arm(backbone="resnet10t", initialization="random+dino")],
         endpoint="balanced_accuracy",
         repetitions=1,
     )
     data = prepare_data(protocol.data, protocol.split, protocol.image, pixel_caches)
-    stages = plan(protocol, {"data": data.fingerprint(), "unlabelled": "u"})
+    stages = plan(protocol, {"data": data.fingerprint(), "unlabeled": "u"})
     study = Study.write(tmp_path / "study", protocol, data, stages, [])
     row = {"epoch": 1, "loss": 6.5, "spread": 0.71, "seconds": 60.0}
     RunFolder(study.path / stages[0].folder).write_metrics(

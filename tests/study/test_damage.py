@@ -25,7 +25,7 @@ data: {source: phantom, patients: 24, size: 40}
 image: {resize: 40}
 augment: {crop: 32}
 arms:
-  - {backbone: test_resnet, initialisation: [random, random+dino]}
+  - {backbone: test_resnet, initialization: [random, random+dino]}
 recipe: {batch_size: 16, warmup_steps: 1, epochs: 3, precision: fp32}
 dino:
   {epochs: 1, warmup_epochs: 0, batch_size: 16, hidden_dim: 16, output_dim: 16, precision: fp32,
@@ -62,7 +62,7 @@ def study(finished, tmp_path):
 
 
 def run_of(study, arm="random"):
-    (folder,) = [f for s, f in vitrial.load_study(study).runs() if s["initialisation"] == arm]
+    (folder,) = [f for s, f in vitrial.load_study(study).runs() if s["initialization"] == arm]
     return folder.path
 
 

@@ -84,11 +84,11 @@ def test_every_method_and_baseline_of_every_arm_is_measured_on_the_same_images(
     pixelwise = ["input_gradient", "integrated_gradients"]
     assert of["resnet10t / random"] == [
         *("gradcam", *pixelwise),
-        *("random 1x1", "random 32x32", "centre"),
+        *("random 1x1", "random 32x32", "center"),
     ]
     assert of["vit_tiny_patch16_224 / random"] == [
         *("gradcam", "attention", "rollout", "attribution"),
-        *(*pixelwise, "random 2x2", "random 32x32", "centre"),
+        *(*pixelwise, "random 2x2", "random 32x32", "center"),
     ]
     family = measures.groupby("backbone")["family"].unique().map(list).to_dict()
     assert family == {"resnet10t": ["cnn"], "vit_tiny_patch16_224": ["transformer"]}
@@ -97,7 +97,7 @@ def test_every_method_and_baseline_of_every_arm_is_measured_on_the_same_images(
 
 
 def test_odd_masks_are_measured_left_out_or_told(explained, odd_study):
-    measures = pd.read_parquet(explained / "measures.parquet").query("method == 'centre'")
+    measures = pd.read_parquet(explained / "measures.parquet").query("method == 'center'")
     kind = dict(enumerate(("none", "missing", "damaged", *ODD)))
     kinds = measures["image"].str.removesuffix(".png").astype(int) // 2 % 6
     by_kind = measures.assign(kind=kinds.map(kind)).groupby("kind")
@@ -134,7 +134,7 @@ def test_what_is_measured_is_kept_and_an_interrupted_call_goes_on(
     pd.testing.assert_frame_equal(found, content)
 
 
-def test_the_map_changes_as_the_weights_are_randomised(explained):
+def test_the_map_changes_as_the_weights_are_randomized(explained):
     sanity = pd.read_parquet(explained / "sanity.parquet")
     first = sanity[sanity["step"] == 0]
     assert (first["correlation"] == 1).all()
@@ -197,7 +197,7 @@ def test_arms_without_what_a_method_reads_are_left_out(odd_study, pixel_caches, 
     folder = explain_study(study, 4, methods=["rollout"], **asked)
     measures = pd.read_parquet(folder / "measures.parquet")
     assert measures["backbone"].unique().tolist() == ["vit_tiny_patch16_224"]
-    assert measures["method"].unique().tolist() == ["rollout", "random 2x2", "centre"]
+    assert measures["method"].unique().tolist() == ["rollout", "random 2x2", "center"]
     assert [found.method for found in read_shown(folder / "shown.npz")[0].maps] == ["rollout"]
     only_cnn = study.facts | {"stages": study.facts["stages"][:1]}
     with pytest.raises(VitrialError, match="None of the arms has what rollout reads"):

@@ -6,12 +6,12 @@ from vitrial.study.tune import tuning_stages
 
 ARMS = [
     Arm(backbone="resnet10t"),
-    Arm(backbone="resnet10t", initialisation="transfer:other"),
-    Arm(backbone="deit_tiny_patch16_224", initialisation="transfer:other"),
+    Arm(backbone="resnet10t", initialization="transfer:other"),
+    Arm(backbone="deit_tiny_patch16_224", initialization="transfer:other"),
 ]
 ARMS_DATA = {"source": "phantom"}
 PHANTOM_GRADES = {"source": "phantom", "task": "fundus"}
-FINGERPRINTS = {"data": "d", "other": "o", "unlabelled": "u"}
+FINGERPRINTS = {"data": "d", "other": "o", "unlabeled": "u"}
 
 
 def protocol_with(**changes):
@@ -74,7 +74,7 @@ def test_another_source_changes_only_what_starts_from_it():
 
 def test_weights_file_content_is_part_of_the_key(tmp_path):
     weights = tmp_path / "w.pth"
-    arm = Arm(backbone="resnet10t", initialisation=f"file:{weights}")
+    arm = Arm(backbone="resnet10t", initialization=f"file:{weights}")
     keys = set()
     for content in (b"a", b"b"):
         weights.write_bytes(content)
@@ -84,7 +84,7 @@ def test_weights_file_content_is_part_of_the_key(tmp_path):
 
 def test_the_tag_of_the_weights_is_part_of_the_key_and_not_of_the_seed():
     stages = [
-        plan(protocol_with(arms=[Arm(backbone="resnet50", initialisation=start)]), FINGERPRINTS)[0]
+        plan(protocol_with(arms=[Arm(backbone="resnet50", initialization=start)]), FINGERPRINTS)[0]
         for start in ("imagenet", "imagenet:tv_in1k", "imagenet:a1_in1k")
     ]
     assert stages[0].key == stages[1].key != stages[2].key
@@ -105,7 +105,7 @@ def test_tuning_tries_every_rate_from_the_same_seed_and_shares_pretraining():
     assert len({stage.seed for stage in tuned}) == 3
 
 
-def test_a_source_named_like_an_initialisation_starts_nothing():
+def test_a_source_named_like_an_initialization_starts_nothing():
     protocol = protocol_with(arms=[Arm(backbone="resnet10t")], sources={"random": ARMS_DATA})
     assert all(stage.start is None for stage in plan(protocol, FINGERPRINTS))
 
@@ -114,7 +114,7 @@ def test_a_source_named_like_an_initialisation_starts_nothing():
 def test_sources_have_safe_names_of_their_own(name):
     with pytest.raises(ValueError, match="cannot name a source"):
         protocol_with(
-            arms=[Arm(backbone="resnet10t", initialisation=f"transfer:{name}")],
+            arms=[Arm(backbone="resnet10t", initialization=f"transfer:{name}")],
             sources={name: ARMS_DATA},
         )
 
@@ -131,7 +131,7 @@ LADDER = ["random", "random+dino", "transfer:other", "transfer:other+dino", "tra
 
 
 def ladder(**changes):
-    arms = [Arm(backbone="resnet10t", initialisation=start) for start in LADDER]
+    arms = [Arm(backbone="resnet10t", initialization=start) for start in LADDER]
     return protocol_with(arms=arms, **changes)
 
 
@@ -139,7 +139,7 @@ def kinds(stages):
     return [stage.kind for stage in stages]
 
 
-def test_a_ladder_of_initialisations_shares_its_rungs():
+def test_a_ladder_of_initializations_shares_its_rungs():
     stages = plan(ladder(), FINGERPRINTS)
     assert kinds(stages).count("pretrain") == 1
     assert kinds(stages).count("selfsupervise") == 3
@@ -168,7 +168,7 @@ def test_a_pretraining_for_each_repetition_is_asked_for():
 
 def test_an_arms_own_rate_changes_no_pretraining():
     one, other = (
-        [Arm(backbone="resnet10t", initialisation="transfer:other+dino", base_lr=rate)]
+        [Arm(backbone="resnet10t", initialization="transfer:other+dino", base_lr=rate)]
         for rate in (1e-4, 1e-3)
     )
     first, second = (plan(protocol_with(arms=arms), FINGERPRINTS) for arms in (one, other))
@@ -188,27 +188,27 @@ def test_a_weights_file_may_move(tmp_path):
     for place in ("a", "b"):
         (tmp_path / place).mkdir()
         (tmp_path / place / "w.pth").write_bytes(b"weights")
-        arm = Arm(backbone="resnet10t", initialisation=f"file:{tmp_path / place / 'w.pth'}+dino")
+        arm = Arm(backbone="resnet10t", initialization=f"file:{tmp_path / place / 'w.pth'}+dino")
         keys.add(tuple(stage.key for stage in plan(protocol_with(arms=[arm]), FINGERPRINTS)))
     assert len(keys) == 1
 
 
 def test_labels_are_drawn_anew_for_each_repetition_and_alike_for_all_arms():
-    stages = plan(ladder(split={"labelled": 0.1}), FINGERPRINTS)
+    stages = plan(ladder(split={"labeled": 0.1}), FINGERPRINTS)
     draws = {}
     for stage in stages:
         if stage.kind == "finetune":
-            draws.setdefault(stage.repetition, set()).add(stage.inputs["labelled"]["seed"])
+            draws.setdefault(stage.repetition, set()).add(stage.inputs["labeled"]["seed"])
     assert all(len(seeds) == 1 for seeds in draws.values()), "arms are compared on the same labels"
     assert len(set.union(*draws.values())) == 3
-    assert all("labelled" not in stage.inputs for stage in stages if stage.kind == "pretrain")
+    assert all("labeled" not in stage.inputs for stage in stages if stage.kind == "pretrain")
 
 
 def test_the_share_of_labels_decides_a_run_and_all_labels_need_no_draw():
     tenth, fifth = (
-        keys_by_name(plan(protocol_with(split={"labelled": share}), FINGERPRINTS))
+        keys_by_name(plan(protocol_with(split={"labeled": share}), FINGERPRINTS))
         for share in (0.1, 0.2)
     )
     changed = {name for name in tenth if tenth[name] != fifth[name]}
     assert changed == {name for name in tenth if "pretraining" not in name}
-    assert all("labelled" not in stage.inputs for stage in plan(protocol_with(), FINGERPRINTS))
+    assert all("labeled" not in stage.inputs for stage in plan(protocol_with(), FINGERPRINTS))

@@ -35,7 +35,7 @@ def protocol_of(*arms: Arm, **changes: object) -> Protocol:
 
 
 def imagenet(name: str) -> Arm:
-    return Arm(backbone=name, initialisation="imagenet")
+    return Arm(backbone=name, initialization="imagenet")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def refusal(protocol: Protocol, root: Path, **options: object) -> str:
 
 
 def test_nothing_is_missing(tmp_path: Path, offline: Path) -> None:
-    dino = Arm(backbone="resnet10t", initialisation="random+dino")
+    dino = Arm(backbone="resnet10t", initialization="random+dino")
     assert preflight(protocol_of(Arm(backbone="resnet10t"), dino), tmp_path / "study") == {}
     assert not (tmp_path / "study").exists()
 
@@ -66,7 +66,7 @@ def test_all_that_is_missing_is_said_at_once(
     monkeypatch.setattr(module, "free_memory", lambda: 1_500_000)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=2_500_000))
     (tmp_path / "file").touch()
-    transfer = Arm(backbone="resnet10t", initialisation="transfer:scans")
+    transfer = Arm(backbone="resnet10t", initialization="transfer:scans")
     protocol = protocol_of(
         imagenet("resnet10t"),
         imagenet("resnet18"),
@@ -93,7 +93,7 @@ def test_arms_without_weights_are_skipped_if_asked(tmp_path: Path, offline: Path
     protocol = protocol_of(
         Arm(backbone="resnet10t"),
         imagenet("resnet10t"),
-        Arm(backbone="resnet10t", initialisation="imagenet+dino"),
+        Arm(backbone="resnet10t", initialization="imagenet+dino"),
     )
     said = refusal(protocol, tmp_path / "study")
     assert "--skip-missing goes on without resnet10t / imagenet, resnet10t / imagenet+dino." in said
@@ -132,7 +132,7 @@ def test_a_file_of_weights_is_opened(tmp_path: Path, spoil: str, sentence: str) 
         if spoil == "nan":
             state["conv1.0.weight"].fill_(math.nan)
         save_file(state, path)
-    arm = Arm(backbone="resnet10t", initialisation=f"file:{path}")
+    arm = Arm(backbone="resnet10t", initialization=f"file:{path}")
     said = refusal(protocol_of(arm), tmp_path / "study")
     assert sentence in said
     assert "base_lr" not in said

@@ -7,19 +7,19 @@ from vitrial.records import write_record
 from vitrial.study.plan import plan
 from vitrial.study.provenance import chain_of, provenance
 
-FINGERPRINTS = {"data": "d", "other": "o", "unlabelled": "u"}
+FINGERPRINTS = {"data": "d", "other": "o", "unlabeled": "u"}
 MACHINE = {"device": "cpu", "precision": "32-true", "threads": 1, "cpu": "x86_64"}
 GPU = {"device": "NVIDIA H100", "precision": "bf16-mixed", "threads": 8, "cpu": "x86_64"}
 SHA = "ba7816bf"
 
 
 def entries(*starts, repetitions=5, **changes):
-    """The stages of a study of these initialisations, as `study.json` lists them."""
+    """The stages of a study of these initializations, as `study.json` lists them."""
     protocol = Protocol(
         name="test",
         data={"source": "phantom"},
         sources={"other": {"source": "phantom"}},
-        arms=[Arm(backbone="resnet18", initialisation=start) for start in starts],
+        arms=[Arm(backbone="resnet18", initialization=start) for start in starts],
         endpoint="balanced_accuracy",
         repetitions=repetitions,
         **changes,

@@ -22,7 +22,7 @@ data: {source: phantom, patients: 40, size: 40}
 image: {resize: 40, channels: 1}
 augment: {crop: 32}
 arms:
-  - {backbone: [resnet10t, vit_tiny_patch16_224], initialisation: "transfer:fundus+dino"}
+  - {backbone: [resnet10t, vit_tiny_patch16_224], initialization: "transfer:fundus+dino"}
 sources:
   fundus: {source: phantom, task: fundus, patients: 40, size: 40}
 recipe: {batch_size: 16, warmup_steps: 1, epochs: 1, precision: fp32}

@@ -13,7 +13,7 @@ from vitrial.compare.multiplicity import holm
 LOCATED = ("pointing", "energy", "precision", "iou")
 FAITHFUL = ("deletion", "insertion")
 MEASURES = (*LOCATED, *FAITHFUL)
-BASELINES = ("random", "centre")
+BASELINES = ("random", "center")
 """Maps that know nothing of the model: noise as coarse as the map that is compared, and a blob."""
 TRANSFORMERS_METHODS = ("attention", "rollout", "attribution", "gradcam")
 """What a transformer is compared by with the CNN's Grad-CAM."""
@@ -51,7 +51,7 @@ def method_table(measures: pd.DataFrame) -> pd.DataFrame:
 
 
 def paired_table(measures: pd.DataFrame) -> pd.DataFrame:
-    """Transformers against CNNs of the same initialisation, on the same images.
+    """Transformers against CNNs of the same initialization, on the same images.
 
     Each of a transformer's methods is compared with the CNN's Grad-CAM. Deletion and insertion
     follow a model's probability, so those of two models can only be compared by what each map
@@ -61,23 +61,23 @@ def paired_table(measures: pd.DataFrame) -> pd.DataFrame:
         measures: See `method_table`; `family` says what is a transformer and what a CNN.
 
     Returns:
-        Columns initialisation, transformer, method, cnn, measure, `difference` (positive favours
+        Columns initialization, transformer, method, cnn, measure, `difference` (positive favors
         the transformer, in deletion too), its `low` and `high`, `p` (of no difference, adjusted
         over all rows of the table), `images`.
     """
     tables = _by_method(measures)
-    columns = ["arm", "backbone", "initialisation", "family"]
+    columns = ["arm", "backbone", "initialization", "family"]
     arms = measures[columns].drop_duplicates().to_dict("records")
     pairs = [
         (t, c)
         for t in arms
         for c in arms
         if (t["family"], c["family"]) == ("transformer", "cnn")
-        and t["initialisation"] == c["initialisation"]
+        and t["initialization"] == c["initialization"]
     ]
     rows = [
         {
-            "initialisation": transformer["initialisation"],
+            "initialization": transformer["initialization"],
             "transformer": transformer["backbone"],
             "method": method,
             "cnn": cnn["backbone"],
@@ -91,14 +91,14 @@ def paired_table(measures: pd.DataFrame) -> pd.DataFrame:
             _gains(tables, (transformer["arm"], method)), _gains(tables, (cnn["arm"], "gradcam"))
         )
     ]
-    return _adjusted(rows, ["initialisation", "transformer", "method", "cnn", "measure"])
+    return _adjusted(rows, ["initialization", "transformer", "method", "cnn", "measure"])
 
 
 def against_baselines(measures: pd.DataFrame) -> pd.DataFrame:
     """Each method against the maps that know nothing of its own model, on the same images.
 
     Returns:
-        Columns arm, method, measure, baseline, `difference` (positive favours the method), its
+        Columns arm, method, measure, baseline, `difference` (positive favors the method), its
         `low` and `high`, `p` (adjusted over all rows of the table), `images`, and `beats`: whether
         the method is shown to be better, missing where there are too few groups to say.
     """
@@ -113,7 +113,7 @@ def against_baselines(measures: pd.DataFrame) -> pd.DataFrame:
         }
         for (arm, method), table in tables.items()
         if not is_baseline(method)
-        for baseline, other in zip(BASELINES, (table["noise"].iloc[0], "centre"), strict=True)
+        for baseline, other in zip(BASELINES, (table["noise"].iloc[0], "center"), strict=True)
         if (arm, other) in tables
         for name, found in _gained(table, tables[arm, other])
     ]
@@ -123,7 +123,7 @@ def against_baselines(measures: pd.DataFrame) -> pd.DataFrame:
 
 
 def is_baseline(method: str) -> bool:
-    """Whether a map knows nothing of the model: `centre`, or noise such as `random 8x8`."""
+    """Whether a map knows nothing of the model: `center`, or noise such as `random 8x8`."""
     return method.startswith(BASELINES)
 
 
@@ -140,7 +140,7 @@ def sanity_table(sanity: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (arm, method), table in sanity.groupby(["arm", "method"], sort=False):
         curve = table.groupby("step")["correlation"].mean()
-        if len(curve) == 1:  # nothing could be randomised
+        if len(curve) == 1:  # nothing could be randomized
             continue
         final = float(curve.iloc[-1])
         halfway = float(curve.iloc[len(curve) // 2])

@@ -44,8 +44,8 @@ def read_repetitions(where: str) -> list[pd.DataFrame]:
             tables.append(table.astype(named))
         except (OSError, ValueError) as error:
             first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-            mend = "name CSV or Parquet files of predictions"
-            problems.append(Problem(str(file), f"cannot be read: {first_line}", mend))
+            fix = "name CSV or Parquet files of predictions"
+            problems.append(Problem(str(file), f"cannot be read: {first_line}", fix))
     if problems:
         raise DataError("Predictions cannot be read.", problems)
     return tables

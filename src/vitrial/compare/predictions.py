@@ -246,8 +246,8 @@ def _problems_of(name: str, table: pd.DataFrame, endpoint: str) -> list[Problem]
         problems.append(Problem(name, what, "number the classes from 0"))
     columns = _score_columns(table)
     if not columns:
-        mend = "give it logit_0, logit_1 ... or probability_0 ... or score"
-        return [*problems, Problem(name, "has no predictions", mend)]
+        fix = "give it logit_0, logit_1 ... or probability_0 ... or score"
+        return [*problems, Problem(name, "has no predictions", fix)]
     numbers = table[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float)
     if bad := table["image"][~np.isfinite(numbers).all(axis=1)].astype(str).tolist():
         what = f"has predictions that are no finite numbers, of {_named(bad)}"

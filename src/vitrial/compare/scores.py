@@ -10,7 +10,7 @@ import pandas as pd
 
 from vitrial.evaluate.metrics import METRICS, all_metrics, predicted_balanced_accuracy
 
-RUN_COLUMNS = ("arm", "backbone", "initialisation", "repetition")
+RUN_COLUMNS = ("arm", "backbone", "initialization", "repetition")
 COST_COLUMNS = (
     "parameters",
     "training_seconds",
@@ -28,7 +28,7 @@ def run_scores(runs: Iterable[tuple[dict[str, Any], pd.DataFrame, dict[str, Any]
     """Score every run on every split that it predicted.
 
     Args:
-        runs: What each run is (arm, backbone, initialisation, repetition), its predictions, and
+        runs: What each run is (arm, backbone, initialization, repetition), its predictions, and
             its result with what it cost and what it stands on (`vitrial.study.provenance`).
 
     Returns:

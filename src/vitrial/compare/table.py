@@ -15,28 +15,28 @@ from vitrial.evaluate.metrics import ENDPOINTS
 
 
 def arm_table(scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Summarise the test scores of each arm.
+    """Summarize the test scores of each arm.
 
     Args:
         scores: Of `run_scores`.
         endpoint: The protocol's.
-        arms: Initialisation and backbone of each, in the protocol's order.
+        arms: Initialization and backbone of each, in the protocol's order.
 
     Returns:
-        A row per arm, by initialisation and then backbone as in the paper, both in the protocol's
-        order; an arm without a finished run has no figures. Columns `initialisation`, `backbone`;
+        A row per arm, by initialization and then backbone as in the paper, both in the protocol's
+        order; an arm without a finished run has no figures. Columns `initialization`, `backbone`;
         `weights` (the tag in timm, or the file, that the arm started from); `median`, `std` (of
         the sample; missing for a single repetition), `lowest`, `highest` and `repetitions` of the
-        endpoint; `knn` (median balanced accuracy of nearest neighbours), `calibration_error`
+        endpoint; `knn` (median balanced accuracy of nearest neighbors), `calibration_error`
         (median), `parameters`; medians of a run's `minutes` of fine-tuning, of
         `pretraining_minutes` (all that was trained before it), of `pretraining_share_minutes` (the
         same divided by the runs that share it) and of `total_minutes` (fine-tuning and share);
         `images_per_second` (median, without validation); `precision` and `device`.
     """
     test = scores[scores["split"] == "test"]
-    initialisations = list(dict.fromkeys(initialisation for initialisation, _ in arms))
-    rows = sorted(arms, key=lambda arm: initialisations.index(arm[0]))
-    by_arm = test.groupby(["initialisation", "backbone"], sort=False)
+    initializations = list(dict.fromkeys(initialization for initialization, _ in arms))
+    rows = sorted(arms, key=lambda arm: initializations.index(arm[0]))
+    by_arm = test.groupby(["initialization", "backbone"], sort=False)
     table = by_arm.agg(
         weights=("weights", _all_of),
         median=(endpoint, "median"),
@@ -55,7 +55,7 @@ def arm_table(scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str
         precision=("precision", _all_of),
         device=("device", _all_of),
     )
-    index = pd.MultiIndex.from_tuples(rows, names=["initialisation", "backbone"])
+    index = pd.MultiIndex.from_tuples(rows, names=["initialization", "backbone"])
     table = table.reindex(index).reset_index()
     return table.astype({"repetitions": "Int64"}).fillna({"repetitions": 0})
 
@@ -119,7 +119,7 @@ def in_words(table: pd.DataFrame, endpoint: str) -> pd.DataFrame:
     """The table as it is printed: rounded, with units in the headings. Strings throughout."""
     return pd.DataFrame(
         {
-            "Initialisation": table["initialisation"],
+            "Initialization": table["initialization"],
             "Backbone": table["backbone"],
             "Weights": table["weights"].fillna("-"),
             ENDPOINTS[endpoint].label: [
@@ -171,7 +171,7 @@ def render(table: pd.DataFrame, endpoint: str, title: str, form: str) -> str | T
 
 
 TEXTS = 3
-"""The first columns, which hold words: initialisation, backbone, weights."""
+"""The first columns, which hold words: initialization, backbone, weights."""
 
 
 def to_rich(words: pd.DataFrame, title: str) -> Table:

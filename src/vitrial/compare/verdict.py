@@ -16,7 +16,7 @@ def verdict(low: float, high: float, margin: float) -> Verdict:
     `non-inferior` if a loss of the margin or more is excluded; else `inconclusive`.
 
     Args:
-        low: Lower end of the interval; positive values favour the new treatment.
+        low: Lower end of the interval; positive values favor the new treatment.
         high: Upper end.
         margin: Smallest difference that matters.
 

@@ -122,7 +122,7 @@ def one_thread() -> Iterator[None]:
 
 @one_thread()
 def augment_batch(images: Tensor, views: Views, crop: int) -> Tensor:
-    """Apply one view to each image: crop and resize (antialiased), flip, jitter colours.
+    """Apply one view to each image: crop and resize (antialiased), flip, jitter colors.
 
     Equals torchvision's `resized_crop`, flips and `adjust_*` on float images, in the drawn order.
 

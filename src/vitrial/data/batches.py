@@ -37,7 +37,7 @@ class CachedImages(Dataset[Batch]):
         return torch.from_numpy(images), torch.from_numpy(self.targets[positions])
 
 
-class UnlabelledImages(Dataset[torch.Tensor]):
+class UnlabeledImages(Dataset[torch.Tensor]):
     """Images alone, of one pixel cache or several; an item is a whole batch, read at once.
 
     Args:

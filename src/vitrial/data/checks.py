@@ -139,15 +139,15 @@ def _shortened(problems: list[Problem]) -> list[tuple[str, str, str, str]]:
     """Rows of the table: kind, where, what, what to do."""
     by_kind: defaultdict[tuple[bool, str, str], list[Problem]] = defaultdict(list)
     for problem in problems:
-        by_kind[not problem.fatal, problem.kind, problem.mend].append(problem)
+        by_kind[not problem.fatal, problem.kind, problem.fix].append(problem)
     rows = []
     for _, alike in sorted(by_kind.items()):
         kinds, shown = ("problem", SHOWN_ALIKE) if alike[0].fatal else ("note", NOTES_ALIKE)
-        rows += [(kinds, p.where, p.what, p.mend) for p in alike[:shown]]
+        rows += [(kinds, p.where, p.what, p.fix) for p in alike[:shown]]
         if len(alike) > shown:
             same = len({problem.what for problem in alike}) == 1
             what = alike[0].what if same else alike[0].kind
-            rows.append(("", f"and {len(alike) - shown} more", what, alike[0].mend))
+            rows.append(("", f"and {len(alike) - shown} more", what, alike[0].fix))
     return rows
 
 
@@ -158,9 +158,9 @@ def write_problems(problems: list[Problem], path: Path) -> None:
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(["where", "what", "mend", "fatal"])
+        writer.writerow(["where", "what", "fix", "fatal"])
         for problem in sorted(problems, key=lambda p: not p.fatal):
-            values = (problem.where, problem.what, problem.mend, str(problem.fatal))
+            values = (problem.where, problem.what, problem.fix, str(problem.fatal))
             writer.writerow(map(_no_formula, values))
 
 

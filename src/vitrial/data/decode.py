@@ -48,9 +48,9 @@ Note = tuple[str, str]
 class DecodeError(VitrialError):
     """An image that cannot be used: what is wrong with the file, and how to fix it."""
 
-    def __init__(self, what: str, mend: str) -> None:
-        super().__init__(f"The image {what}: {mend}.")
-        self.what, self.mend = what, mend
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"The image {what}: {fix}.")
+        self.what, self.fix = what, fix
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def to_square(picture: Pillow.Image, image: Image) -> tuple[np.ndarray, list[Not
     pixels = np.asarray(picture.resize(side, Pillow.Resampling.BILINEAR))
     if picture.mode == "F":
         pixels = np.rint(pixels).clip(0, 255)
-    # A gray image is the same in every channel; a colour image has them already.
+    # A gray image is the same in every channel; a color image has them already.
     pixels = np.broadcast_to(pixels.reshape(*side, -1), (*side, image.channels))
     return np.array(pixels, dtype=np.uint8, order="C"), notes
 
@@ -195,8 +195,8 @@ def _decode(picture: Pillow.Image, content: bytes, image: Image) -> Decoded:
     mode = picture.mode
     if _bits(picture, content) == 16 and picture.getexif().get(PLANES) == SEPARATE:
         # Pillow reads these, and mixes them up.
-        what = "is a TIFF of 16-bit colours in separate planes"
-        raise DecodeError(what, "save it with interleaved colours, or with 8 bits")
+        what = "is a TIFF of 16-bit colors in separate planes"
+        raise DecodeError(what, "save it with interleaved colors, or with 8 bits")
     notes = _notes(picture, content)
     if image.trim == "none":
         # JPEGs shrink while they are decoded; what is left is at least twice the target. Of what
@@ -250,9 +250,9 @@ def _notes(picture: Pillow.Image, content: bytes) -> list[Note]:
     as_rgb = "save it as RGB or grayscale if that is not wanted"
     notes = []
     if picture.mode == "CMYK":
-        notes.append(("is in CMYK; its colours as RGB are approximate", as_rgb))
+        notes.append(("is in CMYK; its colors as RGB are approximate", as_rgb))
     if picture.mode in ("P", "PA"):
-        notes.append(("has a colour palette; it is used in full colour", as_rgb))
+        notes.append(("has a color palette; it is used in full color", as_rgb))
     if picture.has_transparency_data:
         notes.append(("has an alpha channel; transparent parts become black", as_rgb))
     if _orientation(picture) != 1:
@@ -261,7 +261,7 @@ def _notes(picture: Pillow.Image, content: bytes) -> list[Note]:
         )
     if picture.mode in ("RGB", "RGBA", "LA") and _bits(picture, content) == 16:
         notes.append(
-            ("has 16-bit colours, of which the upper 8 bits are used", "save it with 8 bits")
+            ("has 16-bit colors, of which the upper 8 bits are used", "save it with 8 bits")
         )
     if picture.format != "MPO" and getattr(picture, "is_animated", False):
         notes.append(("has several frames, of which the first is used", "save the one wanted"))
@@ -287,7 +287,7 @@ def _orientation(picture: Pillow.Image) -> int:
 
 
 def _what_else(content: bytes) -> str:
-    """What a file is that no image format recognises."""
+    """What a file is that no image format recognizes."""
     start = content[:1024]
     if b"\0" not in start and start.isascii():
         return "is not an image but text"

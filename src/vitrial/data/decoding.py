@@ -72,13 +72,13 @@ def _decode_one(name: str, reader: Reader, image: Image) -> Outcome:
         return Outcome(name, [Problem(name, str(error), "correct the file")], was_read=False)
     except OSError as error:
         what = f"cannot be read: {error.strerror or error}"
-        mend = "check that the file is there and may be read"
-        return Outcome(name, [Problem(name, what, mend)], was_read=False)
+        fix = "check that the file is there and may be read"
+        return Outcome(name, [Problem(name, what, fix)], was_read=False)
     dicom = is_dicom(content)
     try:
         decoded = decode(content, image)
     except DecodeError as error:
-        return Outcome(name, [Problem(name, error.what, error.mend)], is_dicom=dicom)
-    notes = [Problem(name, what, mend, fatal=False) for what, mend in decoded.notes]
+        return Outcome(name, [Problem(name, error.what, error.fix)], is_dicom=dicom)
+    notes = [Problem(name, what, fix, fatal=False) for what, fix in decoded.notes]
     sha256 = hashlib.sha256(content).hexdigest()
     return Outcome(name, notes, True, sha256, len(content), dicom, decoded)

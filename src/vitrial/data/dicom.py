@@ -35,7 +35,7 @@ from vitrial.errors import VitrialError
 from vitrial.protocol import Image
 
 GRAYS = ("MONOCHROME1", "MONOCHROME2")
-COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "PALETTE COLOR")
+COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "PALETTE COLOR")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 AGAIN = "export or download it again"
 RESCALE = "correct its RescaleSlope and RescaleIntercept, or remove both"
@@ -49,7 +49,7 @@ def decode_dicom(content: bytes, image: Image) -> Decoded:
     window of the values of interest (LINEAR, LINEAR_EXACT or SIGMOID). Without either, up to 8
     bits stay as they are, and of more the values that the file holds are spread from black to
     white, since many files use a part of their bits only. Padding does not count and becomes
-    black; MONOCHROME1 is inverted. Colours become RGB. Of several frames the middle one is used.
+    black; MONOCHROME1 is inverted. Colors become RGB. Of several frames the middle one is used.
 
     Args:
         content: The file, with or without preamble, in any transfer syntax but video.
@@ -80,7 +80,7 @@ def _decode(content: bytes, image: Image) -> Decoded:
     decoder = _decoder(file, notes)
     height, width = int(file.Rows), int(file.Columns)
     photometric = str(file.get("PhotometricInterpretation", "")).strip().upper()
-    if photometric not in GRAYS + COLOURS:
+    if photometric not in GRAYS + COLORS:
         raise DecodeError("has pixels of a kind that is not read", "export it in gray or RGB")
     check_size(width, height)
     frames = int(file.get("NumberOfFrames") or 1)
@@ -108,7 +108,7 @@ def _decode(content: bytes, image: Image) -> Decoded:
             pixels = apply_color_lut(pixels, file)[..., :3]
             bits = 8 * pixels.itemsize
         elif shown["photometric_interpretation"] != "RGB":
-            raise DecodeError(f"has colours as {photometric}, out of place there", "export as RGB")
+            raise DecodeError(f"has colors as {photometric}, out of place there", "export as RGB")
         picture = Pillow.fromarray(_eight_bits(pixels, bits, notes))
     square, more_notes = to_square(picture, image)
     mode = f"DICOM {photometric} {bits} bit"
@@ -138,8 +138,8 @@ def _decoder(file: pydicom.FileDataset, notes: list[Note]) -> Decoder:
         decoder = get_decoder(syntax)
     except NotImplementedError:
         name = syntax.name if syntax.name != syntax else "an unknown transfer syntax"
-        mend = "export it uncompressed, or as JPEG, JPEG-LS, JPEG 2000 or RLE"
-        raise DecodeError(f"is coded in {name}, which is not read", mend) from None
+        fix = "export it uncompressed, or as JPEG, JPEG-LS, JPEG 2000 or RLE"
+        raise DecodeError(f"is coded in {name}, which is not read", fix) from None
     if not decoder.is_available:
         raise VitrialError(f"Reading {syntax.name} files needs: pip install 'vitrial[dicom]'")
     return decoder
@@ -286,8 +286,8 @@ def _without_window(
     return np.asarray((modal - low) / ((high - low) or 1) * 255)
 
 
-def _eight_bits(colours: np.ndarray, bits: int, notes: list[Note]) -> np.ndarray:
+def _eight_bits(colors: np.ndarray, bits: int, notes: list[Note]) -> np.ndarray:
     if bits <= 8:
-        return colours.astype(np.uint8)
-    notes.append((f"has {bits}-bit colours, which are rounded to 8 bits", "export it with 8 bits"))
-    return np.asarray(np.rint(colours / (2**bits - 1) * 255), dtype=np.uint8)
+        return colors.astype(np.uint8)
+    notes.append((f"has {bits}-bit colors, which are rounded to 8 bits", "export it with 8 bits"))
+    return np.asarray(np.rint(colors / (2**bits - 1) * 255), dtype=np.uint8)

@@ -113,7 +113,7 @@ def read_headers(
             with files.open(name) as file:
                 return read_header(file, columns)
         except DecodeError as error:
-            return error.what, error.mend
+            return error.what, error.fix
         except (OSError, VitrialError):
             return "cannot be read", "check it, or remove it from the folder"
 

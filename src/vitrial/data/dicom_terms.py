@@ -47,7 +47,7 @@ MAKERS = (
     "Samsung", "Shimadzu", "Siemens", "Sirona", "Swissray", "Topcon", "Toshiba",
     "United Imaging", "Varian", "Vieworks",
 )  # fmt: skip
-"""Makers of devices, as they are shown; a manufacturer is recognised by how it begins."""
+"""Makers of devices, as they are shown; a manufacturer is recognized by how it begins."""
 IDENTIFYING = frozenset(
     {
         "AccessionNumber",

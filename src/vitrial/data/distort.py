@@ -1,6 +1,6 @@
 """What self-supervision does to a view beyond the augmentation of training.
 
-Grayscale, Gaussian blur and solarisation, in this order and after the colour jitter, as in BYOL
+Grayscale, Gaussian blur and solarization, in this order and after the color jitter, as in BYOL
 (Grill et al. 2020, appendix B) and DINO (Caron et al. 2021). As in `augment`, the randomness of a
 whole batch is drawn first; applying it is deterministic.
 """
@@ -25,24 +25,24 @@ class Distortions:
     """The random parameters of n images, on the CPU.
 
     Attributes:
-        gray: bool (n,): take the colour away.
+        gray: bool (n,): take the color away.
         sigma: float32 (n,): standard deviation of the blur in pixels, 0 for none.
-        solarise: bool (n,): invert the bright half of the values.
+        solarize: bool (n,): invert the bright half of the values.
     """
 
     gray: Tensor
     sigma: Tensor
-    solarise: Tensor
+    solarize: Tensor
 
     def __len__(self) -> int:
         return len(self.gray)
 
     def __getitem__(self, rows: slice) -> Distortions:
-        return Distortions(self.gray[rows], self.sigma[rows], self.solarise[rows])
+        return Distortions(self.gray[rows], self.sigma[rows], self.solarize[rows])
 
 
 def draw_distortions(
-    n: int, grayscale: float, blur: float, sigma: Bounds, solarise: float, generator: Generator
+    n: int, grayscale: float, blur: float, sigma: Bounds, solarize: float, generator: Generator
 ) -> Distortions:
     """Draw the distortions of n images, independent of each other.
 
@@ -53,11 +53,11 @@ def draw_distortions(
         grayscale: Probability of grayscale, 0 to 1.
         blur: Probability of blur, 0 to 1.
         sigma: Range of the blur's standard deviation in pixels, uniform.
-        solarise: Probability of solarisation, 0 to 1.
+        solarize: Probability of solarization, 0 to 1.
         generator: A CPU generator, the only source of randomness.
     """
     draws = uniform(n, 4, generator)
-    chosen = draws[:, :3] < torch.tensor([grayscale, blur, solarise], dtype=torch.float64)
+    chosen = draws[:, :3] < torch.tensor([grayscale, blur, solarize], dtype=torch.float64)
     sigmas = (sigma[0] + (sigma[1] - sigma[0]) * draws[:, 3]).float()
     return Distortions(chosen[:, 0], sigmas * chosen[:, 1], chosen[:, 2])
 
@@ -96,7 +96,7 @@ def _distort_(images: Tensor, distortions: Distortions) -> None:
     blurred = distortions.sigma > 0
     _change_(images, distortions.gray, _grayscale_)
     _change_(images, blurred, partial(_blur_, sigma=distortions.sigma[blurred]))
-    _change_(images, distortions.solarise, _solarise_)
+    _change_(images, distortions.solarize, _solarize_)
 
 
 def _change_(images: Tensor, chosen: Tensor, operation: Operation) -> None:
@@ -119,7 +119,7 @@ def _grayscale_(images: Tensor) -> None:
     images.copy_(to_gray(images.contiguous()))
 
 
-def _solarise_(images: Tensor) -> None:
+def _solarize_(images: Tensor) -> None:
     torch.minimum(images, 1 - images, out=images)  # 1 - x is the smaller one from 0.5 on
 
 

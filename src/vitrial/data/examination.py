@@ -26,7 +26,7 @@ from vitrial.records import DamagedError, read_record, read_table, reading, writ
 if TYPE_CHECKING:
     from vitrial.data.prepared import Prepared
 
-PROBLEM = ("where", "what", "mend", "fatal")
+PROBLEM = ("where", "what", "fix", "fatal")
 FLAT = 2
 """Standard deviation of the pixels, of 255, below which an image shows nothing."""
 AREA_FACTOR, ASPECT_FACTOR = 16, 2
@@ -232,7 +232,7 @@ def _fingerprint(
 
 def _values(problem: Problem) -> tuple[str, str, str, bool]:
     """As `astuple`, which takes ten times as long: there may be 200,000."""
-    return problem.where, problem.what, problem.mend, problem.fatal
+    return problem.where, problem.what, problem.fix, problem.fatal
 
 
 def _disagreements(manifest: pd.DataFrame) -> list[Problem]:
@@ -273,6 +273,6 @@ def _far_sizes(images: pd.DataFrame) -> list[Problem]:
         far = np.abs(np.log(values / values.median())) > np.log(factor)
         if 0 < far.sum() <= RARE * len(images):
             what = f"has an unusual {what} differs from the median more than {factor}-fold"
-            mend = "look at it, and remove it if it is no image of this kind"
-            found += [Problem(name, what, mend, fatal=False) for name in images.loc[far, "image"]]
+            fix = "look at it, and remove it if it is no image of this kind"
+            found += [Problem(name, what, fix, fatal=False) for name in images.loc[far, "image"]]
     return found

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from vitrial.atomic import replacing
-from vitrial.data.batches import Part, UnlabelledImages
+from vitrial.data.batches import Part, UnlabeledImages
 from vitrial.data.duplicates import METHOD, links
 from vitrial.data.sketches import sketch
 from vitrial.errors import Problem
@@ -51,7 +51,7 @@ def _copies(part: Part, held_out: Part) -> np.ndarray:
     path = cache.path / f"held-out-{key}.parquet"
     with suppress(OSError, ValueError, KeyError):
         return pd.read_parquet(path)["copy"].to_numpy()
-    images = UnlabelledImages([held_out, part])
+    images = UnlabeledImages([held_out, part])
     sketches = sketch(lambda rows: images[rows].numpy(), len(images))
     held, others = np.split(
         np.flatnonzero(sketches.shows), [sketches.shows[: len(held_rows)].sum()]

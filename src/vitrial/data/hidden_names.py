@@ -129,7 +129,7 @@ def pseudonyms(values: Iterable[str], kind: str) -> dict[str, str]:
 
     The numbers follow the order of the values' digests, so that the same set has the same
     pseudonyms on every machine. Unlike a digest, a number cannot be searched for a short id. The
-    pixels and other columns may still tell who it is: this is no anonymisation.
+    pixels and other columns may still tell who it is: this is no anonymization.
     """
     ordered = sorted(set(values), key=lambda value: hashlib.sha256(value.encode()).hexdigest())
     digits = max(4, len(str(len(ordered))))
@@ -175,4 +175,4 @@ def _without_names(problem: Problem, places: Mapping[str, str]) -> Problem:
         return re.sub(r"'.*'", "…", text, flags=re.DOTALL)
 
     where = places.get(problem.where) or unquoted(problem.where)
-    return replace(problem, where=where, what=unquoted(problem.what), mend=unquoted(problem.mend))
+    return replace(problem, where=where, what=unquoted(problem.what), fix=unquoted(problem.fix))

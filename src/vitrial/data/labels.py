@@ -26,7 +26,7 @@ def spelled_alike(dataset: Dataset) -> Dataset:
     return replace(dataset, manifest=manifest, classes=_distinct(map(clean, dataset.classes)))
 
 
-def relabelled(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
+def relabeled(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
     """The data set with some labels renamed; a class takes the place of the first of its labels.
 
     Args:
@@ -99,8 +99,8 @@ def _group_notes(manifest: pd.DataFrame) -> list[Problem]:
         f"look alike in {len(sets):,} cases, such as {first!r} and {second!r}; they count as "
         "different patients or lesions"
     )
-    mend = "write them the same way if they are the same, lest they come into two splits"
-    return [Problem("groups", what, mend, fatal=False)]
+    fix = "write them the same way if they are the same, lest they come into two splits"
+    return [Problem("groups", what, fix, fatal=False)]
 
 
 def _mapped(values: pd.Series, names: Mapping[str, str]) -> pd.Series:

@@ -104,8 +104,8 @@ def straddling_groups(manifest: pd.DataFrame) -> dict[str, Problem]:
 def _straddling(group: str, images: pd.DataFrame) -> Problem:
     splits = " and ".join(sorted(images["split"].unique()))
     named = ", ".join(images.drop_duplicates("split")["image"])
-    mend = "give all images of a group the same split"
-    return Problem(f"group {group}", f"has images in {splits}, such as {named}", mend)
+    fix = "give all images of a group the same split"
+    return Problem(f"group {group}", f"has images in {splits}, such as {named}", fix)
 
 
 def _files(manifest: pd.DataFrame, pairs: pd.DataFrame | None) -> np.ndarray:
@@ -145,8 +145,8 @@ def _notes(
         ("equal", "copies", "are nearly the same picture", "look at them, and remove any copies"),
     )
     return [
-        _note(same, what, mend, on_contradiction)
-        for finer, level, what, mend in levels
+        _note(same, what, fix, on_contradiction)
+        for finer, level, what, fix in levels
         for _, same in table[table.duplicated(level, keep=False)].groupby(level, sort=False)
         if same[finer].nunique() > 1
         # Photographs of one lesion often resemble each other.
@@ -154,18 +154,18 @@ def _notes(
     ]
 
 
-def _note(same: pd.DataFrame, what: str, mend: str, on_contradiction: str) -> Problem:
+def _note(same: pd.DataFrame, what: str, fix: str, on_contradiction: str) -> Problem:
     labels = sorted(same["label"].unique())
     contradict = len(labels) > 1
     if "split" in same and same["split"].nunique() > 1:
         what += f" in {' and '.join(sorted(same['split'].unique()))}"
     if contradict:
         what += f" with different labels ({', '.join(labels)})"
-        mend = "keep the right one, or leave all out with `on_contradiction: leave_out`"
+        fix = "keep the right one, or leave all out with `on_contradiction: leave_out`"
         if on_contradiction == "leave_out":
-            what, mend = f"{what}: left out", "keep the right one"
+            what, fix = f"{what}: left out", "keep the right one"
     else:
         what += ": they count as one group"
     more = f" and {len(same) - NAMED} more" if len(same) > NAMED else ""
     images = ", ".join(same["image"].head(NAMED)) + more
-    return Problem(images, what, mend, fatal=contradict and on_contradiction == "stop")
+    return Problem(images, what, fix, fatal=contradict and on_contradiction == "stop")

@@ -21,7 +21,7 @@ SPLIT_NAMES = {
 """What folders and tables call the splits, in lower case."""
 
 INTERNAL = frozenset(
-    {"image", "label", "group", "split", "mask", "row", "target", "sha256", "labelled"}
+    {"image", "label", "group", "split", "mask", "row", "target", "sha256", "labeled"}
 )
 """Columns that mean something in a manifest, here or once it is prepared. A table's own columns of
 these names are kept as `table:NAME`."""

@@ -93,8 +93,8 @@ def check_mask(reader: Reader, image: str, mask: str, size: Size) -> Problem | N
             return Problem(image, what, "give it a mask of this image, of all of it, or none")
         shares.append(lesion.mean())
     if max(shares) == 0:
-        what, mend = "has an empty mask", "name no mask if there is no lesion"
-        return Problem(image, what, mend, fatal=False)
+        what, fix = "has an empty mask", "name no mask if there is no lesion"
+        return Problem(image, what, fix, fatal=False)
     if max(shares) > FULL:
         what = f"has a mask that covers more than {FULL:.0%} of it"
         return Problem(image, what, "look at it: it may be inverted, or a crop's", fatal=False)

@@ -57,7 +57,7 @@ def _lesion(reader: Reader, name: str) -> np.ndarray:
         with quiet():
             return _from_dicom(content) if dicom else _from_picture(content)
     except DecodeError as error:
-        raise VitrialError(f"The mask '{name}' {error.what}: {error.mend}.") from error
+        raise VitrialError(f"The mask '{name}' {error.what}: {error.fix}.") from error
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can raise almost anything; pydicom may quote it
@@ -74,10 +74,10 @@ def _from_picture(content: bytes) -> np.ndarray:
     if upright.mode in ("1", "L", "I", "F") or upright.mode.startswith("I;16"):
         values = np.asarray(upright)
     else:
-        colours = np.asarray(upright.convert("RGB" if upright.mode == "CMYK" else "RGBA"))
-        values = colours[..., :3].max(axis=-1)
-        if colours.shape[-1] == 4:
-            values = values * (colours[..., 3] > 0)
+        colors = np.asarray(upright.convert("RGB" if upright.mode == "CMYK" else "RGBA"))
+        values = colors[..., :3].max(axis=-1)
+        if colors.shape[-1] == 4:
+            values = values * (colors[..., 3] > 0)
     return np.asarray(values >= 128 if lossy else values != 0)
 
 

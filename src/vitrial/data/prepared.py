@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vitrial.data.batches import CachedImages, Part, UnlabelledImages
+from vitrial.data.batches import CachedImages, Part, UnlabeledImages
 from vitrial.data.cache import PixelCache
 from vitrial.data.checks import usable
 from vitrial.data.held_out import without_held_out
@@ -34,7 +34,7 @@ class Prepared:
         problems: What was left out, and notes on what was used.
         further: Images without labels, for self-supervision.
         has_files: Whether the images are files of the user's: see `Dataset`.
-        labelled: Rows of the cache of the training images whose labels are used; None for all.
+        labeled: Rows of the cache of the training images whose labels are used; None for all.
     """
 
     name: str
@@ -46,16 +46,16 @@ class Prepared:
     problems: list[Problem]
     further: list[Part] = field(default_factory=list)
     has_files: bool = True
-    labelled: np.ndarray | None = None
+    labeled: np.ndarray | None = None
 
     def rows_of(self, split: str) -> pd.DataFrame:
         """The manifest of one split; of `train`, the images whose labels are used."""
         part = self.manifest[self.manifest["split"] == split]
-        if split == "train" and self.labelled is not None:
-            part = part[part["row"].isin(self.labelled)]
+        if split == "train" and self.labeled is not None:
+            part = part[part["row"].isin(self.labeled)]
         return part
 
-    def labelled_subset(self, share: float, seed: int) -> Prepared:
+    def labeled_subset(self, share: float, seed: int) -> Prepared:
         """The same data with fewer labels: about this share of the training images keep theirs.
 
         Whole groups are drawn, each class by its share. With one seed, a larger share adds labels
@@ -63,7 +63,7 @@ class Prepared:
         """
         training = self.manifest[self.manifest["split"] == "train"]
         drawn = draw_groups(training, round(share * len(training)), seed)
-        return replace(self, labelled=drawn["row"].to_numpy(copy=True))
+        return replace(self, labeled=drawn["row"].to_numpy(copy=True))
 
     def images_of(self, split: str) -> CachedImages:
         """The images and targets of one split."""
@@ -72,10 +72,10 @@ class Prepared:
             self.cache, part["row"].to_numpy(copy=True), part["target"].to_numpy(copy=True)
         )
 
-    def without_labels(self) -> UnlabelledImages:
+    def without_labels(self) -> UnlabeledImages:
         """All that self-supervision may see: the training images, and further ones."""
         training = self.manifest.loc[self.manifest["split"] == "train", "row"]
-        return UnlabelledImages([(self.cache, training.to_numpy(copy=True)), *self.further])
+        return UnlabeledImages([(self.cache, training.to_numpy(copy=True)), *self.further])
 
     def held_out(self) -> Part:
         """The validation and test images, which nothing may be learned from."""
@@ -89,8 +89,8 @@ class Prepared:
     def fingerprint(self) -> str:
         """Changes with any file, preparation, label, group or split that a run could see.
 
-        Further images without labels are no part of it (see `UnlabelledImages.fingerprint`), nor
-        is which labels a run uses (see `labelled_subset`).
+        Further images without labels are no part of it (see `UnlabeledImages.fingerprint`), nor
+        is which labels a run uses (see `labeled_subset`).
         """
         table = self.manifest[["image", "target", "group", "split", "row"]]
         return digest([self.cache.key, self.classes, sorted(map(list, table.to_numpy().tolist()))])

@@ -43,7 +43,7 @@ FAMILIES = (
 )
 """Size and file metadata should tell nothing; what little of the findings they carry (a textured
 lesion compresses worse) stays below a tenth of the way: 0.04 in HAM10000. Borders show skin, organ
-and large lesions (0.2 in HAM10000), and colours are part of many diagnoses (0.3): they are reported
+and large lesions (0.2 in HAM10000), and colors are part of many diagnoses (0.3): they are reported
 in any case, and suspicious only where they come close to doing a network's work."""
 
 
@@ -90,7 +90,7 @@ class Shortcut:
 def find_shortcuts(images: pd.DataFrame) -> list[Shortcut]:
     """Let a small forest tell the classes from each family of measurements alone.
 
-    Extremely randomised trees (Geurts et al., Mach. Learn. 2006), cross-validated in up to 5 folds
+    Extremely randomized trees (Geurts et al., Mach. Learn. 2006), cross-validated in up to 5 folds
     that keep groups whole and classes stratified. The same data give the same figures.
 
     Args:

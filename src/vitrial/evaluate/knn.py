@@ -1,4 +1,4 @@
-"""How well features separate the classes before any head: k nearest neighbours."""
+"""How well features separate the classes before any head: k nearest neighbors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def knn_predict(
         train_features: (n, features).
         train_targets: (n,) class indices.
         features: (m, features).
-        k: Neighbours; all of them if there are fewer.
+        k: Neighbors; all of them if there are fewer.
 
     Returns:
         (m,) class indices.

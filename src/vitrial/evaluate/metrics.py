@@ -41,7 +41,7 @@ def balanced_accuracy(targets: np.ndarray, logits: np.ndarray) -> float:
 
 
 def predicted_balanced_accuracy(targets: np.ndarray, predicted: np.ndarray) -> float:
-    """Balanced accuracy of class indices (n,), such as nearest neighbours give."""
+    """Balanced accuracy of class indices (n,), such as nearest neighbors give."""
     classes = np.unique(targets)
     return float(recall_score(targets, predicted, labels=classes, average="macro", zero_division=0))
 
@@ -124,7 +124,7 @@ class Metric:
         return self.function(targets, logits)
 
     def gain(self, value: float) -> float:
-        """A value turned so that higher is better: what selection maximises."""
+        """A value turned so that higher is better: what selection maximizes."""
         return value if self.higher_is_better else -value
 
 

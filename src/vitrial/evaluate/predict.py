@@ -60,7 +60,7 @@ def in_float32(maps: Any) -> Any:
 
 
 class CentralView:
-    """What a model sees in evaluation: the central crop, normalised.
+    """What a model sees in evaluation: the central crop, normalized.
 
     Args:
         crop: Side in pixels.
@@ -77,5 +77,5 @@ class CentralView:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Uint8 (n, height, width, channels) to float32 (n, channels, crop, crop)."""
         batch = central_batch(images.to(self.device, non_blocking=True), self.crop)
-        normalised: torch.Tensor = normalize(batch, self.mean, self.std, inplace=True)
-        return normalised
+        normalized: torch.Tensor = normalize(batch, self.mean, self.std, inplace=True)
+        return normalized

@@ -91,7 +91,7 @@ def last_block_attention(model: nn.Module, images: Tensor) -> tuple[Tensor, Tens
 
     Args:
         model: A ViT of timm's, or a model with class attention, in evaluation mode.
-        images: Normalised (n, channels, height, width).
+        images: Normalized (n, channels, height, width).
 
     Returns:
         (n, heads, h, w): the share of the attention that each patch receives, and the logits. The

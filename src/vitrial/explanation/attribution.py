@@ -27,7 +27,7 @@ def attribution(
 
     Args:
         model: A ViT of timm's, in evaluation mode, its parameters frozen.
-        images: Normalised (n, channels, height, width).
+        images: Normalized (n, channels, height, width).
         target: (n,) the class to explain; the predicted one if left out.
 
     Returns:

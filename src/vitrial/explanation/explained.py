@@ -19,7 +19,7 @@ class Explained:
 
     Attributes:
         measures: A row per arm, method and image.
-        sanity: What is left of each map as the weights are randomised; empty in a study of an
+        sanity: What is left of each map as the weights are randomized; empty in a study of an
             older program.
         shown: The images of Figure 1; none in a study of an older program.
     """

@@ -30,7 +30,7 @@ def deletion_insertion(
 
     Args:
         model: In evaluation mode.
-        images: Normalised so that the mean color is zero: (n, channels, height, width).
+        images: Normalized so that the mean color is zero: (n, channels, height, width).
         heat: float (n, height, width): the maps at the images' size.
         target: int (n,) the class whose probability is followed.
         autocast: Precision of the model.

@@ -16,12 +16,12 @@ def gradcam(model: Any, images: Tensor, target: Tensor | None = None) -> tuple[T
     """Features weighted by the mean gradient of the class's logit (equations 1 and 2).
 
     Of a CNN, or any model whose features keep a height and a width, these are the features before
-    pooling. Of a transformer they are the tokens as the last block's first layer normalisation
+    pooling. Of a transformer they are the tokens as the last block's first layer normalization
     gives them: behind it, only the CLS token reaches the logits.
 
     Args:
         model: timm's, in evaluation mode, its parameters frozen.
-        images: Normalised (n, channels, height, width).
+        images: Normalized (n, channels, height, width).
         target: (n,) the class to explain; the predicted one if left out.
 
     Returns:

@@ -16,7 +16,7 @@ def input_gradient(
 
     Args:
         model: In evaluation mode, its parameters frozen.
-        images: Normalised (n, channels, height, width).
+        images: Normalized (n, channels, height, width).
         target: (n,) the class to explain; the predicted one if left out.
 
     Returns:
@@ -35,12 +35,12 @@ def integrated_gradients(
 ) -> tuple[Tensor, Tensor]:
     """Gradients along the way from the mean color to the image (Sundararajan et al. 2017, eq. 1).
 
-    The mean color is what normalisation turns to zero. A pixel's channels are summed, and its sign
+    The mean color is what normalization turns to zero. A pixel's channels are summed, and its sign
     is dropped.
 
     Args:
         model: In evaluation mode, its parameters frozen.
-        images: Normalised (n, channels, height, width).
+        images: Normalized (n, channels, height, width).
         target: (n,) the class to explain; the predicted one if left out.
 
     Returns:

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from vitrial.evaluate.predict import CentralView
 from vitrial.explanation.faithfulness import deletion_insertion
-from vitrial.explanation.localisation import centre_blob, localisation, random_grid
+from vitrial.explanation.localization import center_blob, localization, random_grid
 from vitrial.explanation.methods import METHODS, Explanation, explain
 from vitrial.explanation.sharpness import detail, entropy
 from vitrial.explanation.subject import Subject
 from vitrial.seeds import seed_of
 
-CENTRE = "centre"
+CENTER = "center"
 """A blob in the middle of every image, which knows nothing of the model."""
 NOISE = "random"
 """How the names of maps of noise begin; `random 8x8` is as coarse as a map of 8 x 8."""
@@ -61,7 +61,7 @@ class TrainedModel:
 
         How coarse noise is decides by itself what deletion and insertion make of it.
         """
-        return [*dict.fromkeys(noise_of(*self.methods[method]) for method in methods), CENTRE]
+        return [*dict.fromkeys(noise_of(*self.methods[method]) for method in methods), CENTER]
 
 
 def noise_of(height: int, width: int) -> str:
@@ -123,8 +123,8 @@ def _maps(
 
 
 def _baseline(method: str, crop: int, names: list[str]) -> Iterator[np.ndarray]:
-    if method == CENTRE:
-        yield np.repeat(centre_blob(crop)[None], len(names), axis=0)
+    if method == CENTER:
+        yield np.repeat(center_blob(crop)[None], len(names), axis=0)
         return
     height, width = map(int, method.removeprefix(f"{NOISE} ").split("x"))
     for draw in range(NOISE_DRAWS):
@@ -159,4 +159,4 @@ def _located(heat: np.ndarray, mask: np.ndarray | None) -> dict[str, float]:
     if mask is None:
         nothing = dict.fromkeys(("pointing", "energy", "precision", "iou"), math.nan)
         return {"lesion": math.nan, **nothing}
-    return {"lesion": float(mask.mean()), **localisation(heat, mask)}
+    return {"lesion": float(mask.mean()), **localization(heat, mask)}

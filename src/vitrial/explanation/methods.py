@@ -29,7 +29,7 @@ METHODS: dict[str, Method] = {
     "input_gradient": input_gradient,
     "integrated_gradients": integrated_gradients,
 }
-"""Each takes a frozen model, normalised images and the classes to explain, and gives maps and
+"""Each takes a frozen model, normalized images and the classes to explain, and gives maps and
 logits; `attention` gives a map for each head."""
 
 ANY_MODEL = ("input_gradient", "integrated_gradients")
@@ -81,7 +81,7 @@ def explain(
 
     Args:
         model: An image model of timm's.
-        images: float32 (n, channels, height, width) on its device, normalised as it expects.
+        images: float32 (n, channels, height, width) on its device, normalized as it expects.
         method: `gradcam`, `attention`, `rollout`, `attribution`, `input_gradient` or
             `integrated_gradients`.
         target: The class to explain, for all images or (n,) for each; the predicted one if left

@@ -29,7 +29,7 @@ def cascade(model: Any, fresh: nn.Module) -> Iterator[str]:
     groups = group_parameters(model, model.group_matcher(coarse=True))
     for _, names in sorted(groups.items(), reverse=True):
         owners = {name.rpartition(".")[0] for name in names}
-        # Batch normalisation's running statistics go with its weights.
+        # Batch normalization's running statistics go with its weights.
         theirs = [name for name in buffers if name.rpartition(".")[0] in owners]
         for name in [*names, *theirs]:
             state[name].copy_(random[name])
@@ -39,14 +39,14 @@ def cascade(model: Any, fresh: nn.Module) -> Iterator[str]:
 def changes(
     model: nn.Module, fresh: nn.Module, images: Tensor, method: str
 ) -> Iterator[tuple[int, str, np.ndarray]]:
-    """How much of a map is left as the weights are randomised from the head down.
+    """How much of a map is left as the weights are randomized from the head down.
 
     The class explained stays the one that the untouched model predicts.
 
     Args:
         model: Trained; it is random afterwards.
         fresh: The same architecture with random weights.
-        images: Normalised (n, channels, height, width).
+        images: Normalized (n, channels, height, width).
         method: A method that fits the model.
 
     Yields:

@@ -41,10 +41,10 @@ def detail(heat: np.ndarray) -> float:
         At most twice the larger side; the larger side for a constant map, which shows nothing.
     """
     values = heat.astype(np.float64)
-    centred = values - values.mean()
-    if np.abs(centred).max() <= FLAT * np.abs(values).max():
+    centered = values - values.mean()
+    if np.abs(centered).max() <= FLAT * np.abs(values).max():
         return float(max(heat.shape))
-    correlation = fftconvolve(centred, centred[::-1, ::-1])
+    correlation = fftconvolve(centered, centered[::-1, ::-1])
     y, x = (np.arange(n) - n // 2 for n in correlation.shape)
     distance = np.hypot(y[:, None], x[None]).ravel()
     ring = np.round(distance).astype(int)

@@ -15,7 +15,7 @@ class ShownMap:
     """What one model makes of an image.
 
     Attributes:
-        arm: Backbone and initialisation, such as `resnet50 / random`.
+        arm: Backbone and initialization, such as `resnet50 / random`.
         method: Name of `vitrial.explanation.methods.METHODS`.
         answer: The class that the model gives.
         probability: Of that class, in [0, 1].

@@ -13,7 +13,7 @@ from vitrial.errors import VitrialError
 
 
 def build_backbone(name: str, classes: int, channels: int, crop: int, **options: Any) -> nn.Module:
-    """Create timm's model, randomly initialised as timm does it.
+    """Create timm's model, randomly initialized as timm does it.
 
     That is Kaiming's normal distribution (fan-out) for the convolutions of ResNets and their kin,
     a truncated normal of standard deviation 0.02 for ViTs, and for every other architecture what

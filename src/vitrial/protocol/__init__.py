@@ -82,16 +82,16 @@ class Protocol(Section):
         split: How it is divided.
         image: How images are prepared.
         augment: Random views in training.
-        arms: What is compared. In a file, an arm's `backbone` and `initialisation` may be lists,
+        arms: What is compared. In a file, an arm's `backbone` and `initialization` may be lists,
             which stand for all their combinations.
         recipe: How every arm is trained.
-        sources: Other labelled data sets, by name, for `transfer:NAME`.
+        sources: Other labeled data sets, by name, for `transfer:NAME`.
         pretrain: Recipe of the pretraining on `sources`; `recipe` if left out. Its validation
             selects by the endpoint too, or, where that needs ordered classes, by balanced
             accuracy: those of a source need no order.
         dino: How `+dino` trains.
         byol: How `+byol` trains.
-        unlabelled: A folder or .zip of further images of the domain, for `+dino` and `+byol`.
+        unlabeled: A folder or .zip of further images of the domain, for `+dino` and `+byol`.
         share_pretraining: Pretrain once for all repetitions of an arm; false pretrains for each, so
             that the spread of the results includes that of pretraining.
         endpoint: The primary metric, by which validation selects and the table reports.
@@ -113,7 +113,7 @@ class Protocol(Section):
     pretrain: Recipe | None = None
     dino: Dino = Dino()
     byol: Byol = Byol()
-    unlabelled: AbsolutePath | None = None
+    unlabeled: AbsolutePath | None = None
     share_pretraining: bool = True
     endpoint: EndpointName
     margin: Fraction = 0.02

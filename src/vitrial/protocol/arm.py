@@ -1,4 +1,4 @@
-"""What is compared: a backbone x an initialisation."""
+"""What is compared: a backbone x an initialization."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 from pydantic import ValidationInfo, field_validator
 
 from vitrial.models.names import check_backbone, imagenet_name, timm_name
-from vitrial.protocol.initialisation import Initialisation, parse_initialisation
+from vitrial.protocol.initialization import Initialization, parse_initialization
 from vitrial.protocol.section import Rate, Section, absolute
 
 
 class Arm(Section):
-    """A backbone x an initialisation.
+    """A backbone x an initialization.
 
     Attributes:
         backbone: A name of timm's.
-        initialisation: `random`; `imagenet` (weights of timm's that were trained on ImageNet-1k
+        initialization: `random`; `imagenet` (weights of timm's that were trained on ImageNet-1k
             alone, by the plainest recipe; `imagenet:TAG` says which); `timm` (timm's default
             weights, whatever they were trained on; `timm:TAG` says which); `file:PATH` (a local
             .safetensors or .pth file of this architecture); or `transfer:NAME` (supervised
@@ -26,13 +26,13 @@ class Arm(Section):
     """
 
     backbone: str
-    initialisation: str = "random"
+    initialization: str = "random"
     base_lr: Rate | None = None
 
     @property
-    def origin(self) -> Initialisation:
-        """The initialisation, taken apart."""
-        return parse_initialisation(self.initialisation)
+    def origin(self) -> Initialization:
+        """The initialization, taken apart."""
+        return parse_initialization(self.initialization)
 
     @property
     def model(self) -> str:
@@ -46,7 +46,7 @@ class Arm(Section):
 
     @property
     def name(self) -> str:
-        """`backbone / initialisation`, as it stands in tables."""
+        """`backbone / initialization`, as it stands in tables."""
         return f"{self.backbone} / {self.origin}"
 
     @field_validator("backbone")
@@ -55,10 +55,10 @@ class Arm(Section):
         check_backbone(backbone)
         return backbone
 
-    @field_validator("initialisation")
+    @field_validator("initialization")
     @classmethod
-    def _known_initialisation(cls, text: str, info: ValidationInfo) -> str:
-        origin = parse_initialisation(text)
+    def _known_initialization(cls, text: str, info: ValidationInfo) -> str:
+        origin = parse_initialization(text)
         if "backbone" in info.data:  # else it is wrong, which is said already
             _model(info.data["backbone"], origin)
         if origin.kind != "file":
@@ -67,7 +67,7 @@ class Arm(Section):
         return f"file:{path}" + (f"+{origin.method}" if origin.method else "")
 
 
-def _model(backbone: str, origin: Initialisation) -> str:
+def _model(backbone: str, origin: Initialization) -> str:
     """The name in timm; a ValueError if timm lacks the weights that are asked for."""
     resolve = {"imagenet": imagenet_name, "timm": timm_name}.get(origin.kind)
     return resolve(backbone, origin.of) if resolve else backbone

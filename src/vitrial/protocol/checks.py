@@ -17,7 +17,7 @@ MOST_RUNS = 10_000
 """Each keeps its weights: of a small ViT 10,000 fill a terabyte."""
 
 
-RESERVED = ("data", "unlabelled")
+RESERVED = ("data", "unlabeled")
 """No source may be called so: the data set and the images without labels are known by these names,
 and another's fingerprint in their place would let stale weights be used again."""
 
@@ -133,12 +133,12 @@ def _patch_clash(arm: Arm, backbone: Location, size: int, at: Location) -> Itera
 
 def _arm_clashes(protocol: Protocol) -> Iterator[Clash]:
     for i, arm in enumerate(protocol.arms):
-        initialisation: Location = ("arms", i, "initialisation")
+        initialization: Location = ("arms", i, "initialization")
         origin = arm.origin
         if origin.kind == "transfer" and origin.of not in protocol.sources:
             known = ", ".join(protocol.sources) or "there are none"
             sentence = f"'{origin.base}' names no entry of sources ({known})"
-            yield Clash(sentence, (initialisation, ("sources", origin.of)))
+            yield Clash(sentence, (initialization, ("sources", origin.of)))
         final_lr = protocol.recipe.plateau.final_lr
         if arm.base_lr is not None and arm.base_lr < final_lr:
             sentence = f"{arm.base_lr:g} lies below recipe.plateau.final_lr {final_lr:g}"
@@ -150,7 +150,7 @@ def _pair_clashes(protocol: Protocol) -> Iterator[Clash]:
     origins = [arm.origin for arm in protocol.arms]
     for (i, one), (j, other) in combinations(enumerate(protocol.arms), 2):
         backbones = (("arms", j, "backbone"), ("arms", i, "backbone"))
-        starts = (("arms", j, "initialisation"), ("arms", i, "initialisation"))
+        starts = (("arms", j, "initialization"), ("arms", i, "initialization"))
         if names[i] == names[j]:
             sentence = f"the arm '{names[j]}' is listed already"
             if one.model != other.model:
@@ -189,9 +189,9 @@ def _pretrain_clashes(protocol: Protocol) -> Iterator[Clash]:
         if not any(origin.kind == "transfer" for origin in origins):
             sentence = "nothing is pretrained: no arm starts from transfer:NAME"
             yield Clash(sentence, (("pretrain",), ("arms",)))
-    if protocol.unlabelled is not None and not any(origin.method for origin in origins):
+    if protocol.unlabeled is not None and not any(origin.method for origin in origins):
         sentence = "nothing learns from it: no arm has +dino or +byol"
-        yield Clash(sentence, (("unlabelled",), ("arms",)))
+        yield Clash(sentence, (("unlabeled",), ("arms",)))
 
 
 GRADED = ("quadratic_kappa",)

@@ -187,7 +187,7 @@ Origins = list[tuple[int, dict[str, int]]]
 
 
 def _expand_arms(tree: dict[str, Any]) -> tuple[dict[str, Any], Origins]:
-    """Replace arms that list backbones or initialisations by one arm for each combination."""
+    """Replace arms that list backbones or initializations by one arm for each combination."""
     arms = tree.get("arms")
     if not isinstance(arms, list):
         return tree, []
@@ -204,7 +204,7 @@ def _expand_arms(tree: dict[str, Any]) -> tuple[dict[str, Any], Origins]:
 
 
 def _nonempty_lists(arm: dict[str, Any]) -> dict[str, list[Any]]:
-    keys = ("backbone", "initialisation")
+    keys = ("backbone", "initialization")
     return {key: arm[key] for key in keys if isinstance(arm.get(key), list) and arm[key]}
 
 

@@ -25,12 +25,12 @@ class Plateau(Section):
 
 
 class Recipe(Section):
-    """How a run is optimised.
+    """How a run is optimized.
 
     Attributes:
         optimizer: `adam` (weight decay added to the gradient, as the paper) or `adamw`.
         base_lr: Learning rate after warm-up.
-        weight_decay: On weights only: biases and normalisation parameters are left alone.
+        weight_decay: On weights only: biases and normalization parameters are left alone.
         clip_norm: Largest norm of the gradient, null for no clipping.
         warmup_steps: Optimizer steps over which the rate grows linearly to `base_lr`.
         epochs: Training ends here at the latest.
@@ -38,7 +38,7 @@ class Recipe(Section):
         compile: Use torch.compile.
         class_weights: `balanced` weighs the loss by inverse class frequency.
         sampling: `balanced` draws every class equally often.
-        normalise: Mean and standard deviation of the training split (`data`, as the paper) or of
+        normalize: Mean and standard deviation of the training split (`data`, as the paper) or of
             the backbone's pretraining (`backbone`).
     """
 
@@ -54,4 +54,4 @@ class Recipe(Section):
     compile: bool = False
     class_weights: Literal["none", "balanced"] = "none"
     sampling: Literal["shuffle", "balanced"] = "shuffle"
-    normalise: Literal["data", "backbone"] = "data"
+    normalize: Literal["data", "backbone"] = "data"

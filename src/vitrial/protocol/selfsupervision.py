@@ -29,12 +29,12 @@ class View(Section):
     Attributes:
         scale: Range of the crop's share of the image area.
         blur: Probability of a Gaussian blur.
-        solarise: Probability that values from 0.5 on are inverted.
+        solarize: Probability that values from 0.5 on are inverted.
     """
 
     scale: PositivePair = (0.4, 1.0)
     blur: Fraction = 0.5
-    solarise: Fraction = 0.0
+    solarize: Fraction = 0.0
 
     @field_validator("scale")
     @classmethod
@@ -73,14 +73,14 @@ class SelfSupervision(Section):
         clip_norm: Largest norm of the gradient, null for no clipping.
         drop_path: Stochastic depth in the student.
         momentum: Of the teacher at the start; it grows to 1 by a cosine.
-        jitter: Colour jitter, null for none.
+        jitter: Color jitter, null for none.
         hflip: Probability that a view is flipped horizontally, null for that of `augment`.
         vflip: Likewise vertically. DINO's and BYOL's authors, and Matsoukas et al., flip their
             views horizontally alone (0); where images have no upper side, as of skin or tissue,
             `augment` usually flips both ways, and by default the views do, too.
-        grayscale: Probability that a view loses its colours.
+        grayscale: Probability that a view loses its colors.
         sigma: Range of the blur's standard deviation in pixels.
-        knn_every: Epochs between looks at the validation images' nearest neighbours.
+        knn_every: Epochs between looks at the validation images' nearest neighbors.
         precision: `bf16` autocast, on a device that has instructions for it, or `fp32`.
     """
 
@@ -138,11 +138,11 @@ class Dino(SelfSupervision):
         student_temperature: Of the student's softmax.
         teacher_temperature: Of the teacher's softmax at the start and after its warm-up.
         teacher_warmup_epochs: Epochs over which the teacher's temperature grows linearly.
-        centre_momentum: Of the moving average that is taken off the teacher's outputs.
+        center_momentum: Of the moving average that is taken off the teacher's outputs.
         freeze_last_layer: Epochs in which the head's last layer is left as it is.
     """
 
-    global_views: TwoViews = (View(blur=1.0), View(blur=0.1, solarise=0.2))
+    global_views: TwoViews = (View(blur=1.0), View(blur=0.1, solarize=0.2))
     local_views: LocalViews = LocalViews()
     hidden_dim: Width = 2048
     bottleneck_dim: Width = 256
@@ -150,7 +150,7 @@ class Dino(SelfSupervision):
     student_temperature: Positive = 0.1
     teacher_temperature: PositivePair = (0.04, 0.07)
     teacher_warmup_epochs: Epochs = 30
-    centre_momentum: Fraction = 0.9
+    center_momentum: Fraction = 0.9
     freeze_last_layer: Epochs = 1
 
 
@@ -168,7 +168,7 @@ class Byol(SelfSupervision):
     drop_path: float = Field(0.0, ge=0, lt=1)
     views: TwoViews = (
         View(scale=(0.08, 1.0), blur=1.0),
-        View(scale=(0.08, 1.0), blur=0.1, solarise=0.2),
+        View(scale=(0.08, 1.0), blur=0.1, solarize=0.2),
     )
     hidden_dim: Width = 4096
     output_dim: Width = 256

@@ -23,7 +23,7 @@ class Split(Section):
         stratify: Columns of the manifest, such as `sex`, whose shares are alike in all splits, as
             those of classes and of group sizes are in any case. A missing value counts as a level;
             numbers count in bands.
-        labelled: Share of the training images whose labels are used, drawn by whole groups and
+        labeled: Share of the training images whose labels are used, drawn by whole groups and
             anew for each repetition, alike for all arms; self-supervision sees all of them.
         seed: Another seed divides otherwise.
     """
@@ -31,7 +31,7 @@ class Split(Section):
     fractions: Annotated[tuple[Positive, Positive, Positive], Strict(False)] = (0.7, 0.15, 0.15)
     grouped: bool = True
     stratify: list[str] = Field(default_factory=list)
-    labelled: float = Field(1.0, gt=0, le=1)
+    labeled: float = Field(1.0, gt=0, le=1)
     seed: Seed = 0
 
     @field_validator("fractions")
@@ -47,7 +47,7 @@ class Image(Section):
 
     Attributes:
         resize: Side in pixels that every image is resized to (square, antialiased).
-        channels: 3 (colour) or 1 (grayscale).
+        channels: 3 (color) or 1 (grayscale).
         window: Darkest and brightest value of 16-bit images; values beyond are clipped.
         trim: Cut off what surrounds the organ before resizing: the black margin of a `fundus`
             image, the air beside the breast of a `mammogram`; `none` keeps all.
@@ -67,7 +67,7 @@ class Image(Section):
 
 
 class Jitter(Section):
-    """Colour jitter as torchvision's ColorJitter, applied to an image with probability `p`."""
+    """Color jitter as torchvision's ColorJitter, applied to an image with probability `p`."""
 
     brightness: Fraction = 0.2
     contrast: Fraction = 0.2
@@ -84,7 +84,7 @@ class Augment(Section):
         scale: Range of the crop's share of the image area, as in torchvision's RandomResizedCrop:
             draws that do not fit into the image are drawn again.
         ratio: Range of the crop's aspect ratio.
-        jitter: Colour jitter, null for none.
+        jitter: Color jitter, null for none.
         hflip: Probability of a horizontal flip.
         vflip: Probability of a vertical flip.
     """

@@ -38,7 +38,7 @@ class Finding:
 
     Attributes:
         what: What they have in common.
-        mend: What the user can do.
+        fix: What the user can do.
         fatal: Whether what they concern cannot be used.
         count: How many there are.
         places: Where and what, of the first of them.
@@ -46,7 +46,7 @@ class Finding:
     """
 
     what: str
-    mend: str
+    fix: str
     fatal: bool
     count: int
     places: list[tuple[str, str]]
@@ -151,7 +151,7 @@ def findings(problems: list[Problem], examination: Examination | None) -> list[F
     """
     kinds: dict[tuple[bool, str, str], list[Problem]] = defaultdict(list)
     for problem in problems:
-        kinds[not problem.fatal, problem.kind, problem.mend].append(problem)
+        kinds[not problem.fatal, problem.kind, problem.fix].append(problem)
     cache = _cache_of(examination) if examination else None
     look = _Pictures(examination.images, cache) if examination and cache else None
     ordered = sorted(kinds.items(), key=lambda kind: (kind[0][0], len(kind[1])))
@@ -159,13 +159,13 @@ def findings(problems: list[Problem], examination: Examination | None) -> list[F
     return [
         Finding(
             what if len({problem.what for problem in alike}) > 1 else alike[0].what,
-            mend,
+            fix,
             not is_note,
             len(alike),
             [(problem.where, problem.what) for problem in alike[:PLACES]],
             look.of(alike) if look else [],
         )
-        for (is_note, what, mend), alike in shown
+        for (is_note, what, fix), alike in shown
     ] + _hidden(hidden)
 
 

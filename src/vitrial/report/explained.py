@@ -44,12 +44,12 @@ def print_explanations(found: Explained, console: Console) -> None:
     if pairs.empty:
         return
     console.print(
-        "Transformer less the CNN's Grad-CAM on the same images; + favours the transformer. "
+        "Transformer less the CNN's Grad-CAM on the same images; + favors the transformer. "
         "Deletion and insertion: what each gains on its own model over random maps that are as "
         "coarse. p: of no difference, adjusted for the number of comparisons (Holm).",
         highlight=False,
     )
-    for keys, pair in pairs.groupby(["initialisation", "transformer", "cnn"], sort=False):
+    for keys, pair in pairs.groupby(["initialization", "transformer", "cnn"], sort=False):
         start, transformer, cnn = keys
         methods = list(dict.fromkeys(pair["method"]))
         compared = _narrow(f"{transformer} against {cnn}, {start}", "", *methods)

@@ -5,7 +5,7 @@
   const find = (name) => document.getElementById("explanations-" + name);
   const data = JSON.parse(find("data").textContent);
   const bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-  const colours = bytes(data.colours);
+  const colors = bytes(data.colors);
   const slider = find("mass");
   let chosen = 0; // of the images
   let panels = []; // of its maps
@@ -60,7 +60,7 @@
     panel.order.sort((a, b) => panel.values[b] - panel.values[a] || a - b);
   }
 
-  /** Paint what is kept: a patch as it is, any other map in colour over gray; the rest dark. */
+  /** Paint what is kept: a patch as it is, any other map in color over gray; the rest dark. */
   function shade(pixels, panel) {
     const { map, values, rows, columns } = panel, { width, height } = pixels;
     const kept = topMass(values, panel.order, slider.value / 100);
@@ -72,10 +72,10 @@
         const rgb = pixels.data.subarray(4 * (i * width + k), 4 * (i * width + k) + 3);
         const gray = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
         const value = values[cell] / largest, opacity = data.strength * value;
-        const colour = 3 * Math.round(255 * value);
+        const color = 3 * Math.round(255 * value);
         for (let c = 0; c < 3; c++) {
           if (!kept[cell]) rgb[c] = data.dim * (map.patches ? rgb[c] : gray);
-          else if (!map.patches) rgb[c] = (1 - opacity) * gray + opacity * colours[colour + c];
+          else if (!map.patches) rgb[c] = (1 - opacity) * gray + opacity * colors[color + c];
         }
       }
     }
@@ -104,8 +104,8 @@
       for (let i = 0; i < line.length; i += 2) {
         context.lineTo(line[i] * canvas.width, line[i + 1] * canvas.height);
       }
-      for (const [colour, dashes] of [["white", []], ["black", [8, 8]]]) {
-        context.strokeStyle = colour;
+      for (const [color, dashes] of [["white", []], ["black", [8, 8]]]) {
+        context.strokeStyle = color;
         context.setLineDash(dashes);
         context.stroke();
       }

@@ -57,7 +57,7 @@ class Row:
     """An arm's method, or a baseline.
 
     Attributes:
-        arm: Backbone and initialisation.
+        arm: Backbone and initialization.
         method: In words.
         baseline: Whether the map knows nothing of the model.
         fails_sanity: Whether the method failed its sanity check.

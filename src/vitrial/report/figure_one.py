@@ -25,12 +25,12 @@ METHOD_WORDS = {
     "input_gradient": "input gradient",
     "integrated_gradients": "integrated gradients",
     "random": "random map",
-    "centre": "centre of the image",
+    "center": "center of the image",
 }
 """Methods and baselines as they stand in figures and tables."""
 
-COLOURS = matplotlib.colormaps["viridis"]
-"""From low to high; perceptually uniform, safe for colour-blind readers."""
+COLORS = matplotlib.colormaps["viridis"]
+"""From low to high; perceptually uniform, safe for color-blind readers."""
 STRENGTH = 0.75
 """Opacity of a map's highest value over the image; that of zero is 0."""
 DIM = 0.25
@@ -69,7 +69,7 @@ def figure_one(shown: list[Shown]) -> Figure:
         axes.set_title(title, pad=3, **TEXT)
     for row, image, truth in zip(grid, shown, truths, strict=True):
         row[0].set_ylabel(truth, **TEXT)
-        row[0].imshow(in_colour(image.pixels))
+        row[0].imshow(in_color(image.pixels))
         if outlined:
             _draw_lesion(row[1], image)
         found = {(m.arm, m.method): m for m in image.maps}
@@ -100,7 +100,7 @@ def write_figure_one(shown: list[Shown], folder: Path) -> list[Path]:
 
 
 def overlay(pixels: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """A map in colour over the image in gray.
+    """A map in color over the image in gray.
 
     Args:
         pixels: uint8 (height, width, 1 or 3).
@@ -115,9 +115,9 @@ def overlay(pixels: np.ndarray, values: np.ndarray) -> np.ndarray:
         (width, height), Image.Resampling.BILINEAR
     )
     heat = np.asarray(fine).clip(0, 1)
-    gray = np.asarray(Image.fromarray(in_colour(pixels)).convert("L")) / 255
+    gray = np.asarray(Image.fromarray(in_color(pixels)).convert("L")) / 255
     opacity = STRENGTH * heat[..., None]
-    return np.asarray((1 - opacity) * gray[..., None] + opacity * COLOURS(heat)[..., :3])
+    return np.asarray((1 - opacity) * gray[..., None] + opacity * COLORS(heat)[..., :3])
 
 
 def kept_patches(pixels: np.ndarray, values: np.ndarray, mass: float = MASS) -> np.ndarray:
@@ -134,7 +134,7 @@ def kept_patches(pixels: np.ndarray, values: np.ndarray, mass: float = MASS) -> 
     height, width = pixels.shape[:2]
     patches = Image.fromarray(top_mass(values, mass).astype(np.uint8))
     kept = np.asarray(patches.resize((width, height), Image.Resampling.NEAREST)) > 0
-    return in_colour(pixels) / 255 * np.where(kept, 1, DIM)[..., None]
+    return in_color(pixels) / 255 * np.where(kept, 1, DIM)[..., None]
 
 
 def outline(mask: np.ndarray) -> list[np.ndarray]:
@@ -150,7 +150,7 @@ def outline(mask: np.ndarray) -> list[np.ndarray]:
     return [np.asarray(line) - 1 for line in contour_generator(z=framed).lines(0.5)]
 
 
-def in_colour(pixels: np.ndarray) -> np.ndarray:
+def in_color(pixels: np.ndarray) -> np.ndarray:
     """Pixels (height, width, 1 or 3) as (height, width, 3)."""
     return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
 
@@ -192,7 +192,7 @@ def _draw_lesion(axes: Axes, image: Shown) -> None:
     if image.mask is None:
         axes.text(0.5, 0.5, "no mask", ha="center", va="center", **TEXT)
         return
-    axes.imshow(in_colour(image.pixels))
+    axes.imshow(in_color(image.pixels))
     for x, y in (line.T for line in outline(image.mask)):
         # White between black dashes is seen on any ground.
         axes.plot(x, y, color="white", linewidth=1)
@@ -211,10 +211,10 @@ def _draw_map(axes: Axes, image: Shown, found: ShownMap) -> None:
 
 
 def _title(arm: str, method: str) -> str:
-    backbone, _, initialisation = arm.partition(" / ")
+    backbone, _, initialization = arm.partition(" / ")
     words = METHOD_WORDS.get(method, method)
     words += f", top {MASS:.0%}" if method == "attention" else ""
-    return "\n".join(_wrap(line) for line in (backbone, initialisation, words) if line)
+    return "\n".join(_wrap(line) for line in (backbone, initialization, words) if line)
 
 
 def _wrap(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Figures of the report, colour-blind safe."""
+"""Figures of the report, color-blind safe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from vitrial.evaluate.metrics import ENDPOINTS
 
 # Okabe and Ito's palette; line styles tell arms apart beyond it.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -26,9 +26,9 @@ def learning_curves(metrics: pd.DataFrame, endpoint: str, guess: float | None) -
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     for i, (arm, runs) in enumerate(metrics.groupby("arm", sort=False)):
-        colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
+        color, style = COLORS[i % len(COLORS)], STYLES[i // len(COLORS) % len(STYLES)]
         for k, (_, run) in enumerate(runs.groupby("repetition")):
-            look = {"color": colour, "linestyle": style, "linewidth": 1.4, "alpha": 0.85}
+            look = {"color": color, "linestyle": style, "linewidth": 1.4, "alpha": 0.85}
             left.plot(run["epoch"], run["score"], label=arm if k == 0 else None, **look)
             right.plot(run["epoch"], run["train_loss"], **look)
     if guess is not None:

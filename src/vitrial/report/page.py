@@ -40,7 +40,7 @@ def write_report(study: Study) -> Path:
         title=title,
         words=in_words(table, endpoint),
         curves=_curves(study, chance(endpoint, len(classes))),
-        counts=_counts(study.manifest(), classes, study.protocol.split.labelled),
+        counts=_counts(study.manifest(), classes, study.protocol.split.labeled),
         scores=_scores(study),
         selfsupervision=study.selfsupervision().to_dict("records"),
         confusions=_confusions(study),
@@ -64,7 +64,7 @@ def _curves(study: Study, guess: float | None) -> str:
 
 
 def _counts(
-    manifest: pd.DataFrame, classes: list[str], labelled: float
+    manifest: pd.DataFrame, classes: list[str], labeled: float
 ) -> list[tuple[Hashable, pd.Series]]:
     """Images of each class by split, then all images and all groups, and those with labels."""
     counts = pd.crosstab(manifest["label"], manifest["split"]).reindex(
@@ -73,8 +73,8 @@ def _counts(
     groups = manifest.groupby("split")["group"].nunique()[counts.columns]
     rows = list(counts.iterrows())
     rows += [("all images", counts.sum()), ("all groups", groups)]
-    if labelled < 1:
-        used = (counts.sum() * [labelled, 1, 1]).round().astype(int)
+    if labeled < 1:
+        used = (counts.sum() * [labeled, 1, 1]).round().astype(int)
         rows.append(("images whose labels are used, drawn for each repetition, about", used))
     return rows
 

@@ -6,7 +6,7 @@ import jinja2
 
 
 def template(name: str) -> jinja2.Template:
-    """A template of this folder; it may include its neighbours."""
+    """A template of this folder; it may include its neighbors."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("vitrial", "report"),
         autoescape=True,

@@ -13,12 +13,12 @@ from PIL import Image
 
 from vitrial.explanation.shown import Shown, ShownMap
 from vitrial.report.figure_one import (
-    COLOURS,
+    COLORS,
     DIM,
     METHOD_WORDS,
     STRENGTH,
     answer_in_words,
-    in_colour,
+    in_color,
     is_wrong,
     outline,
 )
@@ -39,9 +39,9 @@ def viewer_data(shown: list[Shown]) -> Markup:
         JSON, safe in a <script> element. Values are 8-bit, 255 for a map's largest; outlines are
         x, y, x, y, ... as shares of the picture's sides.
     """
-    ramp = np.round(COLOURS(np.arange(256))[:, :3] * 255).astype(np.uint8)
+    ramp = np.round(COLORS(np.arange(256))[:, :3] * 255).astype(np.uint8)
     data = {
-        "colours": _base64(ramp.tobytes()),
+        "colors": _base64(ramp.tobytes()),
         "strength": STRENGTH,
         "dim": DIM,
         "images": [_image(image) for image in shown],
@@ -74,19 +74,19 @@ def _map(found: ShownMap, label: str) -> dict[str, Any]:
         "height": height,
         "width": width,
         "layers": [
-            {"name": name, "values": _base64(_quantised(values).tobytes())}
+            {"name": name, "values": _base64(_quantized(values).tobytes())}
             for name, values in zip(names, [found.values, *heads], strict=True)
         ],
     }
 
 
-def _quantised(values: np.ndarray) -> np.ndarray:
+def _quantized(values: np.ndarray) -> np.ndarray:
     largest = values.max()
     return np.round(values * (255 / largest if largest > 0 else 0)).astype(np.uint8)
 
 
 def _jpeg(pixels: np.ndarray) -> str:
-    image = Image.fromarray(np.ascontiguousarray(in_colour(pixels)))
+    image = Image.fromarray(np.ascontiguousarray(in_color(pixels)))
     image.thumbnail((SIDE, SIDE))
     content = io.BytesIO()
     image.save(content, "JPEG", quality=85)

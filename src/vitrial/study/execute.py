@@ -15,7 +15,7 @@ from vitrial.atomic import DiskFullError
 from vitrial.data.batches import Part
 from vitrial.data.examination import examine_prepared
 from vitrial.data.prepared import Prepared, prepare_data
-from vitrial.data.unlabelled import prepare_unlabelled
+from vitrial.data.unlabeled import prepare_unlabeled
 from vitrial.errors import DataError, Problem, VitrialError
 from vitrial.layout import EXAMINATION, PROBLEMS
 from vitrial.protocol import Protocol
@@ -23,7 +23,7 @@ from vitrial.protocol.checks import GRADED
 from vitrial.study.initial import refuse_unfit_arms
 from vitrial.study.plan import Stage, plan, sources_used
 from vitrial.study.preflight import check_stages, preflight, without
-from vitrial.study.progress import StudyProgress, strangers_sentence
+from vitrial.study.progress import StudyProgress, stale_runs_sentence
 from vitrial.study.run import run_stage
 from vitrial.study.store import RunFolder
 from vitrial.study.study import Study, refuse_foreign_study, register
@@ -89,8 +89,8 @@ def run(
     notes += [f"Skipped: {arm}. {why}" for arm, why in skipped.items()]
     for note in notes:
         console.print(note, soft_wrap=True, highlight=False, markup=False)
-    if strangers := study.strangers():
-        console.print(strangers_sentence(strangers), highlight=False)
+    if stale_runs := study.stale_runs():
+        console.print(stale_runs_sentence(stale_runs), highlight=False)
     with StudyProgress(stages, console) as progress:
         for stage in stages:
             carry_out(stage, protocol, datasets[stage.dataset], root, workers, progress)
@@ -101,7 +101,7 @@ def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str,
     """The data set `data` and the sources that arms transfer from, ready for training.
 
     Images of the data set's validation and test splits, and copies of them, are left out of the
-    sources and of the unlabelled images.
+    sources and of the unlabeled images.
 
     Raises:
         DataError: Something in any of them is wrong, with everything that is.
@@ -139,21 +139,19 @@ def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str,
 
 def fingerprints(datasets: dict[str, Prepared]) -> dict[str, str]:
     """What the plan has to know of the data: see `plan`."""
-    unlabelled = datasets["data"].without_labels().fingerprint()
-    return {name: data.fingerprint() for name, data in datasets.items()} | {
-        "unlabelled": unlabelled
-    }
+    unlabeled = datasets["data"].without_labels().fingerprint()
+    return {name: data.fingerprint() for name, data in datasets.items()} | {"unlabeled": unlabeled}
 
 
 def _further(
     protocol: Protocol, cache: Path | None, held_out: Part | None
 ) -> list[tuple[Part, list[Problem]]]:
     """The protocol's images without labels, and what is wrong with them."""
-    if protocol.unlabelled is None:
+    if protocol.unlabeled is None:
         return []
     return [
-        prepare_unlabelled(
-            protocol.unlabelled,
+        prepare_unlabeled(
+            protocol.unlabeled,
             protocol.image,
             cache,
             on_problem=protocol.data.on_problem,

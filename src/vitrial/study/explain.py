@@ -29,7 +29,7 @@ from vitrial.study.study import Study
 from vitrial.study.trained import load_model, random_model
 
 SANITY_IMAGES = 16
-"""On which maps are compared as the weights are randomised."""
+"""On which maps are compared as the weights are randomized."""
 MOST_SHOWN, MOST_WRONG = 8, 2
 """Images of Figure 1: one a class, up to 8; and of those that a model gets wrong."""
 
@@ -188,7 +188,7 @@ class _Parts:
             task = self.bar.add_task(f"{run[0]['name']}: sanity of {method}", total=None)
             rows = self.subject.rows.iloc[:SANITY_IMAGES]
             images = trained.view(self.subject.pixels(rows))
-            # A second copy is randomised, for the first is asked again.
+            # A second copy is randomized, for the first is asked again.
             model, fresh = load_model(run[1].path).model, random_model(run[1].path)
             steps = [(0, "nothing", np.ones(len(rows)))]
             with trained.autocast():
@@ -249,7 +249,7 @@ def _wanted(trained: TrainedModel, methods: list[str] | None) -> list[str]:
 
 
 def _columns(run: Run) -> dict[str, Any]:
-    return {name: run[0][name] for name in ("arm", "backbone", "initialisation", "repetition")}
+    return {name: run[0][name] for name in ("arm", "backbone", "initialization", "repetition")}
 
 
 def _progress(console: Console) -> Progress:

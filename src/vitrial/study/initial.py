@@ -1,4 +1,4 @@
-"""What a stage starts from: its model's weights, and how its input is normalised."""
+"""What a stage starts from: its model's weights, and how its input is normalized."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone, refuse_unfit
-from vitrial.models.initialisation import load_trained, load_weights, weights_file
+from vitrial.models.initialization import load_trained, load_weights, weights_file
 from vitrial.protocol import Arm, Protocol
 from vitrial.seeds import seed_of
 
@@ -21,12 +21,12 @@ Channels = tuple[float, ...]
 def initial_model(
     arm: Arm, classes: int, channels: int, crop: int, seed: int, start: Path | None = None
 ) -> nn.Module:
-    """The arm's backbone with the weights that its initialisation says.
+    """The arm's backbone with the weights that its initialization says.
 
     A stage that was interrupted starts here too; training then puts its checkpoint on top.
 
     Args:
-        arm: Backbone and initialisation.
+        arm: Backbone and initialization.
         classes: Number of logits, 0 for a backbone without a head.
         channels: Input channels.
         crop: Side of the input in pixels.
@@ -36,6 +36,7 @@ def initial_model(
     Raises:
         VitrialError: The weights cannot be had.
     """
+    # Seeds keep the spelling of version 0.1: another word would draw other weights.
     torch.manual_seed(seed_of(seed, "initialisation"))
     if start is not None:
         model = load_trained(build_backbone(arm.model, classes, channels, crop), start)
@@ -72,7 +73,7 @@ def _refuse_not_finite(model: nn.Module, weights: Path) -> nn.Module:
     return model
 
 
-def normalisation(
+def normalization(
     kind: Literal["data", "backbone"], model: nn.Module, mean: Channels, std: Channels
 ) -> tuple[Channels, Channels]:
     """Mean and standard deviation of each channel: the data's, as given, or the backbone's."""

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from vitrial.models.initialisation import local_weights, sha256_of
+from vitrial.models.initialization import local_weights, sha256_of
 from vitrial.protocol import Arm, Byol, Data, Dino, Protocol, Recipe, digest
 from vitrial.protocol.checks import GRADED
 from vitrial.seeds import seed_of
@@ -29,10 +29,10 @@ class Stage:
 
     Attributes:
         kind: What it is.
-        arm: Backbone and initialisation.
+        arm: Backbone and initialization.
         repetition: From 1; None for what all repetitions share.
         dataset: `data`, or the entry of `sources`.
-        recipe: How to optimise.
+        recipe: How to optimize.
         seed: Decides every random draw.
         start: The stage whose weights it starts from.
         inputs: What else decides its bits: data, the draw of labels, views, endpoint, program.
@@ -54,7 +54,7 @@ class Stage:
             {
                 "kind": self.kind,
                 "backbone": self.arm.model,
-                "initialisation": str(self.arm.origin),
+                "initialization": str(self.arm.origin),
                 "weights": content_of(self.arm),
                 "recipe": self.recipe.model_dump(mode="json"),
                 "seed": self.seed,
@@ -100,7 +100,7 @@ def plan(protocol: Protocol, fingerprints: dict[str, str]) -> list[Stage]:
     Args:
         protocol: The experiment.
         fingerprints: Of the data set `data`, of each entry of `sources` that an arm uses, and of
-            what self-supervision sees, `unlabelled`.
+            what self-supervision sees, `unlabeled`.
     """
     stages: dict[str, Stage] = {}
     for repetition in range(1, protocol.repetitions + 1):
@@ -177,7 +177,7 @@ def _finetune(protocol: Protocol, arm: Arm, repetition: int, fingerprints: dict[
         seed=seed_of(protocol.name, protocol.seed, arm.name, repetition, "finetune"),
         start=start,
         inputs=_inputs(protocol, fingerprints["data"])
-        | _labelled(protocol, repetition)
+        | _labeled(protocol, repetition)
         | {"endpoint": protocol.endpoint},
     )
 
@@ -186,7 +186,7 @@ def _pretrain(
     protocol: Protocol, arm: Arm, repetition: int | None, fingerprints: dict[str, str]
 ) -> Stage:
     # Of the arm only what its pretraining depends on, so that arms share it.
-    arm = Arm(backbone=arm.backbone, initialisation=str(arm.origin.base))
+    arm = Arm(backbone=arm.backbone, initialization=str(arm.origin.base))
     return Stage(
         kind="pretrain",
         arm=arm,
@@ -207,7 +207,7 @@ def _selfsupervise(
     start: Stage | None,
     fingerprints: dict[str, str],
 ) -> Stage:
-    arm = Arm(backbone=arm.backbone, initialisation=arm.initialisation)
+    arm = Arm(backbone=arm.backbone, initialization=arm.initialization)
     seed = seed_of(protocol.name, protocol.seed, arm.name, *_numbered(repetition), "selfsupervise")
     return Stage(
         kind="selfsupervise",
@@ -218,8 +218,8 @@ def _selfsupervise(
         seed=seed,
         start=start,
         inputs=_inputs(protocol, fingerprints["data"])
-        | _labelled(protocol, repetition)
-        | {"unlabelled": fingerprints["unlabelled"], "normalise": protocol.recipe.normalise},
+        | _labeled(protocol, repetition)
+        | {"unlabeled": fingerprints["unlabeled"], "normalize": protocol.recipe.normalize},
     )
 
 
@@ -236,13 +236,14 @@ def _inputs(protocol: Protocol, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def _labelled(protocol: Protocol, repetition: int | None) -> dict[str, Any]:
+def _labeled(protocol: Protocol, repetition: int | None) -> dict[str, Any]:
     """The draw of the labels that a stage may use, the same for all arms; empty for all labels."""
-    share = protocol.split.labelled
+    share = protocol.split.labeled
     if share == 1:
         return {}
+    # Seeds keep the spelling of version 0.1: another word would draw other labels.
     seed = seed_of(protocol.name, protocol.seed, *_numbered(repetition), "labelled")
-    return {"labelled": {"share": share, "seed": seed}}
+    return {"labeled": {"share": share, "seed": seed}}
 
 
 def content_of(arm: Arm) -> str | None:

@@ -20,7 +20,7 @@ from vitrial.data.cache import default_root
 from vitrial.data.files import Files
 from vitrial.data.prepared import Prepared
 from vitrial.errors import VitrialError
-from vitrial.models.initialisation import local_weights, weights_file
+from vitrial.models.initialization import local_weights, weights_file
 from vitrial.protocol import Protocol, Recipe
 from vitrial.protocol.checks import backbone_clashes
 from vitrial.protocol.yaml_lines import dotted
@@ -164,7 +164,7 @@ def _left(protocol: Protocol, root: Path, planner: Planner) -> list[_Left]:
     # What one repetition takes, the others take. Nothing is known of the data yet, so that the
     # stages of the plan have other keys than they will have.
     once = protocol.model_copy(update={"repetitions": 1})
-    unknown = dict.fromkeys(("data", "unlabelled", *protocol.sources), "unknown")
+    unknown = dict.fromkeys(("data", "unlabeled", *protocol.sources), "unknown")
     stages, done = planner(once, unknown), _done(protocol, root)
     arms: dict[str, set[str]] = defaultdict(set)
     for run in stages:
@@ -222,8 +222,8 @@ def _data(left: list[_Left], protocol: Protocol) -> Iterator[Missing]:
         folder = getattr(section, "root", None)
         if folder is not None and section.source != "medmnist":  # which is downloaded
             yield from _unreadable(key, folder, arms)
-    if protocol.unlabelled is not None:
-        yield from _unreadable("unlabelled", protocol.unlabelled, frozenset())
+    if protocol.unlabeled is not None:
+        yield from _unreadable("unlabeled", protocol.unlabeled, frozenset())
 
 
 def _unreadable(key: str, root: Path, arms: frozenset[str]) -> Iterator[Missing]:

@@ -8,13 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 from rich.console import Console
 
-from vitrial.data.batches import UnlabelledImages
+from vitrial.data.batches import UnlabeledImages
 from vitrial.data.prepared import pixel_statistics
-from vitrial.data.unlabelled import prepare_unlabelled
+from vitrial.data.unlabeled import prepare_unlabeled
 from vitrial.errors import VitrialError
 from vitrial.layout import RUN, WEIGHTS
 from vitrial.models.fits import refused_size, refused_views
-from vitrial.models.initialisation import weights_file, weights_record
+from vitrial.models.initialization import weights_file, weights_record
 from vitrial.outputs import refuse_foreign
 from vitrial.protocol import Arm, Augment, Byol, Dino, Image, digest
 from vitrial.records import read_record
@@ -69,10 +69,10 @@ def pretrain_folder(
     refuse_foreign(out, (RUN,), "pretraining")
     if RunFolder(out).status != "done":
         weights_file(arm)  # looked for before images are decoded
-    part, problems = prepare_unlabelled(root, image, cache, on_problem="leave_out", key="--data")
+    part, problems = prepare_unlabeled(root, image, cache, on_problem="leave_out", key="--data")
     if left_out := sum(problem.fatal for problem in problems):
         console.print(f"{left_out} images cannot be used and are left out.", highlight=False)
-    images = UnlabelledImages([part])
+    images = UnlabeledImages([part])
     identity: dict[str, Any] = {
         "kind": "selfsupervise",
         "arm": arm.model_dump(mode="json"),
@@ -145,7 +145,7 @@ def simple_recipe(
     if method == "dino":
         changes["local_views"] = {"size": max(32, crop * 3 // 7 // 16 * 16)}
     try:
-        arm = Arm(backbone=backbone, initialisation=start)
+        arm = Arm(backbone=backbone, initialization=start)
         recipe = methods[method](**changes)
         image, augment = Image(resize=crop * 8 // 7), Augment(crop=crop)
     except ValidationError as error:

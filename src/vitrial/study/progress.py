@@ -15,7 +15,7 @@ from vitrial.evaluate.metrics import ENDPOINTS
 from vitrial.study.plan import Stage
 from vitrial.train.checkpoint import History
 
-COLOURS = {
+COLORS = {
     "done": "green",
     "running": "cyan",
     "damaged": "red",
@@ -31,17 +31,17 @@ def status_table(status: pd.DataFrame) -> Table:
     """A line per stage of `Study.status`, and the count of each status in the caption."""
     table = Table("Status", "Run", "Epochs", "Why", caption_justify="left")
     for row in status.to_dict("records"):
-        state = f"[{COLOURS[row['status']]}]{row['status']}[/]"
+        state = f"[{COLORS[row['status']]}]{row['status']}[/]"
         table.add_row(state, escape(row["name"]), str(row["epochs"] or ""), escape(row["why"]))
     counts = status["status"].value_counts()
-    named = [name for name in COLOURS if name not in RARE or name in counts]
+    named = [name for name in COLORS if name not in RARE or name in counts]
     table.caption = ", ".join(f"{counts.get(name, 0)} {name}" for name in named)
     return table
 
 
-def strangers_sentence(strangers: list[str]) -> str:
-    """What `Study.strangers` means."""
-    n = len(strangers)
+def stale_runs_sentence(stale_runs: list[str]) -> str:
+    """What `Study.stale_runs` means."""
+    n = len(stale_runs)
     return (
         f"{n} run folder{'s' * (n > 1)} here belong{'s' * (n == 1)} to another protocol, data "
         "set or version of the program: kept, but not used."
@@ -88,7 +88,7 @@ class StudyProgress:
             self.best = f"loss {row['loss']:.3f} after {len(history)} epochs"
             if looks:
                 self.best += (
-                    f", neighbours' balanced accuracy on validation {history[0]['knn_before']:.3f} "
+                    f", neighbors' balanced accuracy on validation {history[0]['knn_before']:.3f} "
                     f"before and {looks[-1]} now"
                 )
             self.bar.update(self.task, description=f"{escape(stage.name)}: {self.best}")

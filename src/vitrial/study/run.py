@@ -1,4 +1,4 @@
-"""One stage, from its initialisation to its weights and, in a run, its predictions."""
+"""One stage, from its initialization to its weights and, in a run, its predictions."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from vitrial.evaluate.knn import knn_predict
 from vitrial.evaluate.metrics import ENDPOINTS
 from vitrial.evaluate.predict import CentralView, predict
 from vitrial.layout import WEIGHTS
-from vitrial.models.initialisation import weights_record
+from vitrial.models.initialization import weights_record
 from vitrial.protocol import Protocol, Recipe
-from vitrial.study.initial import initial_model, normalisation
+from vitrial.study.initial import initial_model, normalization
 from vitrial.study.plan import Stage
 from vitrial.study.selfsupervise import selfsupervise
 from vitrial.study.store import RunFolder
@@ -46,8 +46,8 @@ def run_stage(
     Raises:
         VitrialError: Its weights cannot be had, or training came to no good.
     """
-    if labelled := stage.inputs.get("labelled"):
-        data = data.labelled_subset(**labelled)
+    if labeled := stage.inputs.get("labeled"):
+        data = data.labeled_subset(**labeled)
     folder = RunFolder(root / stage.folder)
     fabric = launch(stage.recipe.precision)
     folder.begin(_identity(stage, protocol, data, fabric))
@@ -58,7 +58,7 @@ def run_stage(
     weights = None if stage.start else weights_record(stage.arm)
     shape = (len(data.classes), protocol.image.channels, protocol.augment.crop)
     model = initial_model(stage.arm, *shape, stage.seed, start)
-    mean, std = normalisation(stage.recipe.normalise, model, data.mean, data.std)
+    mean, std = normalization(stage.recipe.normalize, model, data.mean, data.std)
     endpoint = stage.inputs["endpoint"]
     training = Training(
         data, stage.recipe, protocol.augment, endpoint, mean, std, stage.seed, workers
@@ -76,7 +76,7 @@ def run_stage(
             "best_epoch": best["epoch"],
             "best_score": best["score"],
             "epochs": len(history),
-            "normalisation": {"mean": mean, "std": std},
+            "normalization": {"mean": mean, "std": std},
             "training_seconds": seconds["seconds"],
             "evaluation_seconds": time.perf_counter() - started,
             "images_per_second": len(history)
@@ -93,7 +93,7 @@ def predictions(model: nn.Module, training: Training, fabric: Fabric) -> pd.Data
     """Predictions for the validation and test images, a row each.
 
     Returns:
-        Columns image, label, group, split, target, knn (class index by nearest neighbours among
+        Columns image, label, group, split, target, knn (class index by nearest neighbors among
         the training images' features) and logit_0 ... for each class.
     """
     data = training.data
@@ -104,13 +104,13 @@ def predictions(model: nn.Module, training: Training, fabric: Fabric) -> pd.Data
         images, batch_size = data.images_of(split), training.recipe.batch_size
         return predict(model, images, view, fabric.autocast, batch_size, training.workers)
 
-    _, neighbours = outputs("train")
-    neighbour_classes = data.images_of("train").targets
+    _, neighbors = outputs("train")
+    neighbor_classes = data.images_of("train").targets
     tables = []
     for split in ("val", "test"):
         logits, features = outputs(split)
         table = data.rows_of(split)[["image", "label", "group", "split", "target"]]
-        table = table.assign(knn=knn_predict(neighbours, neighbour_classes, features))
+        table = table.assign(knn=knn_predict(neighbors, neighbor_classes, features))
         tables.append(table.assign(**{f"logit_{c}": logits[:, c] for c in range(logits.shape[1])}))
     return pd.concat(tables, ignore_index=True)
 
@@ -132,7 +132,7 @@ def _identity(
         "protocol": protocol.hash(),
         "recipe": stage.recipe.model_dump(mode="json"),
         "data": {"name": data.name, "fingerprint": data.fingerprint(), "split": data.split_hash()},
-        "labelled": stage.inputs.get("labelled"),
+        "labeled": stage.inputs.get("labeled"),
         "classes": data.classes,
         "channels": protocol.image.channels,
         "crop": protocol.augment.crop,

@@ -1,4 +1,4 @@
-"""A stage of self-supervision, from its initialisation to the teacher's weights."""
+"""A stage of self-supervision, from its initialization to the teacher's weights."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
 from vitrial.evaluate.metrics import predicted_balanced_accuracy
 from vitrial.evaluate.predict import CentralView, predict
-from vitrial.models.initialisation import weights_record
+from vitrial.models.initialization import weights_record
 from vitrial.protocol import Arm, Byol, Dino, Protocol
 from vitrial.seeds import seed_of
-from vitrial.study.initial import initial_model, normalisation
+from vitrial.study.initial import initial_model, normalization
 from vitrial.study.plan import Stage
 from vitrial.study.store import RunFolder
 from vitrial.train.checkpoint import History
@@ -38,7 +38,7 @@ def selfsupervise(
 ) -> None:
     """Train a stage on the training images, and further ones, without their labels.
 
-    Labels serve for looking on alone: nearest neighbours on validation decide nothing.
+    Labels serve for looking on alone: nearest neighbors on validation decide nothing.
 
     Raises:
         VitrialError: Its weights cannot be had, or training came to no good.
@@ -48,7 +48,7 @@ def selfsupervise(
     record = None if stage.start else weights_record(stage.arm)
     shape = (0, protocol.image.channels, protocol.augment.crop)
     start = initial_model(stage.arm, *shape, stage.seed, weights)
-    mean, std = normalisation(protocol.recipe.normalise, start, data.mean, data.std)
+    mean, std = normalization(protocol.recipe.normalize, start, data.mean, data.std)
     pretraining = Pretraining(
         data.without_labels(), stage.recipe, protocol.augment, mean, std, stage.seed, workers
     )
@@ -56,7 +56,7 @@ def selfsupervise(
     history = folder.trained()
     if history is None:
         siamese = build_siamese(stage.arm, stage.recipe, start, pretraining)
-        watch = neighbours_on_validation(data, pretraining, fabric)
+        watch = neighbors_on_validation(data, pretraining, fabric)
         history = pretrain(siamese, pretraining, folder.path, fabric, watch, on_epoch)
     folder.finish({**summary(history, pretraining), "weights": record}, history)
 
@@ -76,8 +76,8 @@ def build_siamese(
     return siamese
 
 
-def neighbours_on_validation(data: Prepared, pretraining: Pretraining, fabric: Fabric) -> Watch:
-    """A look at a backbone: balanced accuracy of the validation images' nearest neighbours."""
+def neighbors_on_validation(data: Prepared, pretraining: Pretraining, fabric: Fabric) -> Watch:
+    """A look at a backbone: balanced accuracy of the validation images' nearest neighbors."""
     crop, batch_size = pretraining.augment.crop, pretraining.recipe.batch_size
     view = CentralView(crop, pretraining.mean, pretraining.std, fabric.device)
     train, val = data.images_of("train"), data.images_of("val")
@@ -102,7 +102,7 @@ def summary(history: History, pretraining: Pretraining) -> dict[str, Any]:
         "knn_before": history[0].get("knn_before"),
         "knn": history[-1].get("knn"),
         "images": len(pretraining.images),
-        "normalisation": {"mean": pretraining.mean, "std": pretraining.std},
+        "normalization": {"mean": pretraining.mean, "std": pretraining.std},
         "training_seconds": seconds,
         "images_per_second": len(history) * len(pretraining.images) / trained,
     }

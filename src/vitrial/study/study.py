@@ -107,7 +107,7 @@ class Study:
                     "name": stage.name,
                     "arm": stage.arm.name,
                     "backbone": stage.arm.backbone,
-                    "initialisation": str(stage.arm.origin),
+                    "initialization": str(stage.arm.origin),
                     "repetition": stage.repetition,
                     "start": stage.start.folder if stage.start else None,
                 }
@@ -139,7 +139,7 @@ class Study:
             rows.append({**skipped, "epochs": 0, "why": why})
         return pd.DataFrame(rows)
 
-    def strangers(self) -> list[str]:
+    def stale_runs(self) -> list[str]:
         """Run folders of former protocols, data or programs, which this study does not use."""
         mine = {stage["folder"] for stage in self.facts["stages"]}
         there = {
@@ -168,7 +168,7 @@ class Study:
         content = read_bytes(path, self.facts, way_out).decode("utf-8")
         with reading(path, way_out):
             rows = list(csv.DictReader(io.StringIO(content, newline="")))
-            return [Problem(r["where"], r["what"], r["mend"], r["fatal"] == "True") for r in rows]
+            return [Problem(r["where"], r["what"], r["fix"], r["fatal"] == "True") for r in rows]
 
     def examination(self) -> Examination | None:
         """The examination of the data; none in a study of an older program."""
@@ -199,7 +199,7 @@ class Study:
         """A row per self-supervised pretraining, finished or not.
 
         Columns `name`, `epochs`; `first_loss`, `loss`, `spread` (of the features) of its first and
-        last epochs; `knn_before` and `knn`: balanced accuracy of nearest neighbours on validation,
+        last epochs; `knn_before` and `knn`: balanced accuracy of nearest neighbors on validation,
         of the weights that it started from and of those at the last look; `minutes`.
         """
         rows = []

@@ -39,8 +39,8 @@ def load_model(folder: Path | str) -> TrainedModel:
     if run["kind"] != "finetune":
         raise VitrialError(f"{folder} is of a pretraining, which answers nothing: name a run's.")
     fabric = launch(run["recipe"]["precision"])
-    normalisation = stage.result()["normalisation"]
-    view = CentralView(run["crop"], normalisation["mean"], normalisation["std"], fabric.device)
+    normalization = stage.result()["normalization"]
+    view = CentralView(run["crop"], normalization["mean"], normalization["std"], fabric.device)
     model = _build(run)
     model.load_state_dict(load_file(stage.weights()))
     # As in training: the layout that convolutions are fastest in.

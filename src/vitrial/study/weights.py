@@ -21,7 +21,7 @@ def export_weights(folder: Path, out: Path, overwrite: bool = False) -> str:
     """Write a finished stage's weights as safetensors, with what is needed to use them.
 
     The file's metadata say, as JSON, backbone, classes, side and channels of the input, and the
-    mean and standard deviation by which it is normalised.
+    mean and standard deviation by which it is normalized.
 
     Args:
         folder: A run's or pretraining's folder.
@@ -46,7 +46,7 @@ def export_weights(folder: Path, out: Path, overwrite: bool = False) -> str:
         "classes": [] if run["kind"] == "selfsupervise" else run["classes"],
         "channels": run["channels"],
         "crop": run["crop"],
-        **stage.result()["normalisation"],
+        **stage.result()["normalization"],
     }
     metadata = {name: json.dumps(value) for name, value in about.items()}
     weights = stage.weights()

@@ -47,10 +47,10 @@ class Training:
 
     Attributes:
         data: The data set; only its train and val splits are touched.
-        recipe: How to optimise.
+        recipe: How to optimize.
         augment: Random views.
         endpoint: What validation selects by.
-        mean: Normalisation of each channel, in [0, 1].
+        mean: Normalization of each channel, in [0, 1].
         std: Likewise.
         seed: Decides every random draw.
         workers: Processes that read batches ahead; they change no bit.
@@ -79,7 +79,7 @@ def fit(
     end the weights of the best validation score.
 
     Args:
-        model: timm's model, initialised.
+        model: timm's model, initialized.
         training: What to train on and how.
         folder: Where checkpoints lie.
         fabric: Of `vitrial.train.launch.launch`.
@@ -168,14 +168,14 @@ def train_step(
 def training_views(
     pixels: torch.Tensor, training: Training, generator: torch.Generator, fabric: Fabric
 ) -> torch.Tensor:
-    """Augmented and normalised views (n, channels, crop, crop) of uint8 images."""
+    """Augmented and normalized views (n, channels, crop, crop) of uint8 images."""
     views = draw_views(training.augment, len(pixels), pixels.shape[1], generator)
     pixels = pixels.to(fabric.device, non_blocking=True)
     batch = augment_batch(pixels, views, training.augment.crop)
-    normalised: torch.Tensor = normalize(
+    normalized: torch.Tensor = normalize(
         batch, list(training.mean), list(training.std), inplace=True
     )
-    return normalised
+    return normalized
 
 
 def _validate(model: nn.Module, training: Training, epoch: int, fabric: Fabric) -> np.ndarray:

@@ -11,7 +11,7 @@ from timm.optim import param_groups_weight_decay
 def build_optimizer(
     model: Any, kind: Literal["adam", "adamw"], lr: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Adam or AdamW; biases, normalisation and what the backbone exempts do not decay.
+    """Adam or AdamW; biases, normalization and what the backbone exempts do not decay.
 
     Each group of parameters says under `decays` whether weight decay is for it.
     """

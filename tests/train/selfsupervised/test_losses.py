@@ -37,19 +37,19 @@ def dino_with(recipe):
 
 
 @pytest.mark.parametrize("local", [0, 3])
-def test_dino_is_the_cross_entropy_of_equation_3_with_the_centre_of_equation_4(local):
+def test_dino_is_the_cross_entropy_of_equation_3_with_the_center_of_equation_4(local):
     recipe = DinoRecipe(
         output_dim=K,
         hidden_dim=8,
         local_views={"count": local, "size": 32},
         teacher_temperature=(0.04, 0.07),
         teacher_warmup_epochs=3,
-        centre_momentum=0.8,
+        center_momentum=0.8,
     )
     random = np.random.default_rng(0)
     dino = dino_with(recipe)
-    centre = random.normal(size=K)
-    dino.loss.center.copy_(torch.from_numpy(centre).view(1, 1, K))
+    center = random.normal(size=K)
+    dino.loss.center.copy_(torch.from_numpy(center).view(1, 1, K))
     views = [torch.zeros(N, 3, 32, 32, dtype=torch.float64)] * (2 + local)
 
     for epoch, temperature in enumerate((0.04, 0.055, 0.07, 0.07)):
@@ -60,7 +60,7 @@ def test_dino_is_the_cross_entropy_of_equation_3_with_the_centre_of_equation_4(l
         dino.student = Fixed(*(torch.from_numpy(part.reshape(-1, K)) for part in parts))
         loss, watched = dino(views, epoch)
 
-        targets, expected, pairs = softmax((teacher - centre) / temperature), 0.0, 0
+        targets, expected, pairs = softmax((teacher - center) / temperature), 0.0, 0
         for i in range(2):
             for j in range(2 + local):
                 if i != j:
@@ -68,8 +68,8 @@ def test_dino_is_the_cross_entropy_of_equation_3_with_the_centre_of_equation_4(l
                     expected += -(targets[i] * log_p).sum(axis=1).mean()
                     pairs += 1
         assert loss.item() == pytest.approx(expected / pairs, rel=1e-6)
-        centre = 0.8 * centre + 0.2 * teacher.reshape(-1, K).mean(axis=0)
-        np.testing.assert_allclose(dino.loss.center.numpy().ravel(), centre, atol=1e-12)
+        center = 0.8 * center + 0.2 * teacher.reshape(-1, K).mean(axis=0)
+        np.testing.assert_allclose(dino.loss.center.numpy().ravel(), center, atol=1e-12)
 
         p = targets.reshape(-1, K)
         entropy = -(p * np.log(p)).sum(axis=1).mean()

@@ -52,7 +52,7 @@ def test_a_local_view_is_the_antialiased_crop_of_torchvision():
         )
 
 
-def test_byols_two_views_differ_in_solarisation():
+def test_byols_two_views_differ_in_solarization():
     gray = torch.full((64, 32, 32, 3), 200, dtype=torch.uint8)
     recipe = Byol(jitter=None)
     crops = make("c", recipe=recipe, views=[(v, 32) for v in recipe.views], pixels=gray)

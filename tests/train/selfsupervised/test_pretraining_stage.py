@@ -11,7 +11,7 @@ from vitrial.errors import VitrialError
 from vitrial.layout import WEIGHTS
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Arm, Augment, Byol, Dino, Image, PhantomData, Split
-from vitrial.study.selfsupervise import build_siamese, neighbours_on_validation
+from vitrial.study.selfsupervise import build_siamese, neighbors_on_validation
 from vitrial.train.launch import launch
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain, pretrain_step
 
@@ -131,10 +131,10 @@ def test_an_architecture_without_stochastic_depth_or_sizes_is_told(data):
         begin(data, DINO, "mixer_s16_224")
 
 
-def test_the_neighbours_are_looked_at_before_and_during(data, tmp_path):
+def test_the_neighbors_are_looked_at_before_and_during(data, tmp_path):
     siamese, pretraining = begin(data, DINO)
     fabric = launch("fp32")
-    watch = neighbours_on_validation(data, pretraining, fabric)
+    watch = neighbors_on_validation(data, pretraining, fabric)
     before = watch(siamese.teacher.backbone)
     history = pretrain(siamese, pretraining, tmp_path, fabric, watch)
     assert history[0]["knn_before"] == before
@@ -147,9 +147,9 @@ def test_the_neighbours_are_looked_at_before_and_during(data, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        # Without sharpening, and without a centre, every image gets the same output.
+        # Without sharpening, and without a center, every image gets the same output.
         ({"teacher_temperature": (5.0, 5.0)}, "the outputs of all images are alike"),
-        ({"centre_momentum": 1.0, "momentum": 0.0, "base_lr": 1.0}, "of all images are alike"),
+        ({"center_momentum": 1.0, "momentum": 0.0, "base_lr": 1.0}, "of all images are alike"),
     ],
 )
 def test_a_collapse_ends_the_stage_with_a_sentence(data, tmp_path, changes, what):

@@ -19,7 +19,7 @@ from vitrial.data.phantoms.shapes import (
     absorb,
     blend,
     blur,
-    colour,
+    color,
     curves,
     discs,
     fractal,
@@ -40,13 +40,13 @@ FEMALE = 0.5
 """Share of women."""
 
 SKIN = (
-    colour(0.95, 0.79, 0.71),
-    colour(0.88, 0.68, 0.56),
-    colour(0.68, 0.48, 0.37),
-    colour(0.45, 0.31, 0.25),
+    color(0.95, 0.79, 0.71),
+    color(0.88, 0.68, 0.56),
+    color(0.68, 0.48, 0.37),
+    color(0.45, 0.31, 0.25),
 )
-MELANIN = colour(0.50, 0.80, 0.98)
-BLOOD = colour(0.10, 0.75, 0.60)
+MELANIN = color(0.50, 0.80, 0.98)
+BLOOD = color(0.10, 0.75, 0.60)
 
 
 @dataclass(frozen=True)
@@ -177,17 +177,17 @@ def _signs(
     veil, dots, cysts, vessels = rng.spawn(4)
     if veil.random() < kind.veil:
         alpha = veil.uniform(0.5, 0.8) * step(fractal(veil, frame, 0.8, 3), -0.2, 1.4) * within
-        pixels = blend(pixels, colour(0.40, 0.46, 0.56), alpha)
+        pixels = blend(pixels, color(0.40, 0.46, 0.56), alpha)
     if dots.random() < kind.dots:
-        centres = _scatter(dots, int(dots.integers(12, 36)), 0.55)
-        spots = discs(frame, centres, dots.gamma(4, 0.006, len(centres)))
+        centers = _scatter(dots, int(dots.integers(12, 36)), 0.55)
+        spots = discs(frame, centers, dots.gamma(4, 0.006, len(centers)))
         pixels = absorb(pixels, MELANIN, 1.4 * spots * within)
     if cysts.random() < kind.cysts:
         plugs, bright = (_scatter(cysts, int(cysts.integers(*n)), 0.5) for n in ((3, 9), (10, 28)))
         spots = discs(frame, plugs, cysts.uniform(0.03, 0.06, len(plugs)))
         pixels = absorb(pixels, MELANIN, 0.8 * spots * within)
         spots = discs(frame, bright, cysts.uniform(0.015, 0.04, len(bright)))
-        pixels = blend(pixels, colour(0.95, 0.88, 0.76), 0.75 * spots * within)
+        pixels = blend(pixels, color(0.95, 0.88, 0.76), 0.75 * spots * within)
     if vessels.random() < kind.vessels:
         spread = curves(frame, _vessels(vessels)) * within
         pixels = absorb(pixels, BLOOD, 1.3 * spread)
@@ -227,4 +227,4 @@ def _hair(view: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
         path = wander(view, view.uniform(-1.1, 1.1, 2), heading, length, wobble=0.1)
         hairs.append(Curve(path, view.uniform(0.010, 0.02)))
     cover = 0.8 * curves(Frame(pixels.shape[-1]), hairs)
-    return blend(pixels, colour(dark, 0.75 * dark, 0.6 * dark), cover)
+    return blend(pixels, color(dark, 0.75 * dark, 0.6 * dark), cover)

@@ -2,7 +2,7 @@
 
 The grades follow the shape of diabetic retinopathy's: none; few microaneurysms; more of them with
 some haemorrhages and exudates; many in all parts, with cotton-wool spots; new vessels and
-preretinal bleeding. Counts of neighbouring grades overlap. Pigmentation, drusen, side, field and
+preretinal bleeding. Counts of neighboring grades overlap. Pigmentation, drusen, side, field and
 light say nothing.
 """
 
@@ -19,7 +19,7 @@ from vitrial.data.phantoms.shapes import (
     absorb,
     blend,
     blur,
-    colour,
+    color,
     curves,
     discs,
     fractal,
@@ -39,10 +39,10 @@ LEVELS = ("light", "medium", "dark")
 FEMALE = 0.5
 """Share of women."""
 
-RETINA = (colour(0.86, 0.50, 0.28), colour(0.78, 0.38, 0.17), colour(0.60, 0.27, 0.12))
-BLOOD = colour(0.22, 0.85, 0.70)
+RETINA = (color(0.86, 0.50, 0.28), color(0.78, 0.38, 0.17), color(0.60, 0.27, 0.12))
+BLOOD = color(0.22, 0.85, 0.70)
 DISC = np.array([0.52, -0.04])
-"""Centre of the optic disc; the macula is the origin."""
+"""Center of the optic disc; the macula is the origin."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,10 @@ def _retina(tone: float, rng: np.random.Generator, frame: Frame) -> np.ndarray:
     distance = np.hypot((frame.x - DISC[0].item()) * 1.1, frame.y - DISC[1].item())
     radius = rng.uniform(0.13, 0.16)
     glow = 0.25 * np.exp(-((distance / 0.35) ** 2))
-    pixels = blend(pixels, colour(0.98, 0.72, 0.40), glow)
-    pixels = blend(pixels, colour(0.98, 0.80, 0.52), step(distance, radius + 0.025, radius - 0.025))
+    pixels = blend(pixels, color(0.98, 0.72, 0.40), glow)
+    pixels = blend(pixels, color(0.98, 0.80, 0.52), step(distance, radius + 0.025, radius - 0.025))
     cup = radius * rng.uniform(0.3, 0.6)
-    return blend(pixels, colour(1.0, 0.93, 0.76), 0.8 * step(distance, cup + 0.03, cup - 0.03))
+    return blend(pixels, color(1.0, 0.93, 0.76), 0.8 * step(distance, cup + 0.03, cup - 0.03))
 
 
 def _vessels(rng: np.random.Generator, frame: Frame, pixels: np.ndarray) -> np.ndarray:
@@ -173,9 +173,9 @@ def _drusen(rng: np.random.Generator, frame: Frame, pixels: np.ndarray) -> np.nd
     """Pale dots around the macula of one patient in three, of any grade."""
     if rng.random() > 0.35:
         return pixels
-    centres = rng.normal(0, 0.2, (rng.integers(8, 30), 2))
-    cover = discs(frame, centres, rng.uniform(0.008, 0.022, len(centres)))
-    return blend(pixels, colour(0.93, 0.68, 0.36), 0.5 * cover)
+    centers = rng.normal(0, 0.2, (rng.integers(8, 30), 2))
+    cover = discs(frame, centers, rng.uniform(0.008, 0.022, len(centers)))
+    return blend(pixels, color(0.93, 0.68, 0.36), 0.5 * cover)
 
 
 def _lesions(
@@ -187,10 +187,10 @@ def _lesions(
         _spread(rng, int(rng.integers(low, high + 1))) for low, high in counts
     )
     soft = blur(discs(frame, wool, rng.uniform(0.04, 0.07, len(wool))), 0.03)
-    pixels = blend(pixels, colour(0.96, 0.86, 0.68), 0.85 * soft)
+    pixels = blend(pixels, color(0.96, 0.86, 0.68), 0.85 * soft)
     clusters = _clusters(rng, exudates, 9, 0.045)
     yellow = discs(frame, clusters, rng.uniform(0.008, 0.026, len(clusters)))
-    pixels = blend(pixels, colour(1.0, 0.90, 0.45), 0.85 * yellow)
+    pixels = blend(pixels, color(1.0, 0.90, 0.45), 0.85 * yellow)
     red = discs(frame, aneurysms, rng.uniform(0.014, 0.022, len(aneurysms)))
     blots = _clusters(rng, bleeds, 4, 0.018)
     dark = discs(frame, blots, rng.uniform(0.012, 0.04, len(blots)))
@@ -199,16 +199,16 @@ def _lesions(
     return pixels, np.maximum.reduce([soft, yellow, red, dark, fresh]) > 0.3
 
 
-def _new_vessels(rng: np.random.Generator, frame: Frame, centres: np.ndarray) -> np.ndarray:
+def _new_vessels(rng: np.random.Generator, frame: Frame, centers: np.ndarray) -> np.ndarray:
     """Tangles of thin vessels, half of them above a boat-shaped preretinal haemorrhage."""
     tangle, cover = [], np.zeros_like(frame.x)
-    for centre in centres:
+    for center in centers:
         for _ in range(int(rng.integers(7, 12))):
             heading = rng.uniform(0, 2 * np.pi)
-            path = wander(rng, centre, heading, 0.35, wobble=0.8, points=10)
+            path = wander(rng, center, heading, 0.35, wobble=0.8, points=10)
             tangle.append(Curve(path, 0.011))
         if rng.random() < 0.5:
-            left, top = (centre + rng.normal(0, 0.05, 2)).tolist()
+            left, top = (center + rng.normal(0, 0.05, 2)).tolist()
             boat = np.hypot(frame.x - left, frame.y - top) / rng.uniform(0.10, 0.2)
             ripple = 0.08 * waves(rng, frame, 3)
             cover = np.maximum(cover, step(boat + ripple, 1.05, 0.95) * (frame.y > top))

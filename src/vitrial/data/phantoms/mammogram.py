@@ -93,9 +93,9 @@ def _tissue(
     thickness = np.sqrt(np.clip(1.6 * depth, 0, 1))
     far_x, far_y = width - 1 - frame.x, frame.y
     ray, distance = np.arctan2(far_y, far_x + 0.15), np.hypot(far_x, far_y)
-    centre = np.hypot((frame.x - (0.45 * width - 1)) / (0.55 * width), frame.y / 0.55)
+    center = np.hypot((frame.x - (0.45 * width - 1)) / (0.55 * width), frame.y / 0.55)
     lobes = fractal(rng, frame, 1.1, 4)
-    gland = step(1.5 * trait - 0.15 + 0.55 * lobes - 0.8 * (centre - 0.6), -0.3, 1.3)
+    gland = step(1.5 * trait - 0.15 + 0.55 * lobes - 0.8 * (center - 0.6), -0.3, 1.3)
     strands = np.zeros_like(depth)
     for _ in range(4):
         number, slope, phase = rng.uniform(8, 26), rng.normal(0, 8), rng.uniform(0, 2 * np.pi)
@@ -143,8 +143,8 @@ def _mass(
     rng: np.random.Generator, frame: Frame, width: float, height: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """A compact bright spot, lobulated or with spicules, and where it is."""
-    centre = _place(rng, width, height)
-    x, y = frame.x - centre[0].item(), frame.y - centre[1].item()
+    center = _place(rng, width, height)
+    x, y = frame.x - center[0].item(), frame.y - center[1].item()
     angle, radius = np.arctan2(y, x), rng.uniform(0.11, 0.21)
     border = np.ones_like(angle)
     for order in range(2, 6):
@@ -155,7 +155,7 @@ def _mass(
     if rng.random() < 0.5:
         spicules = []
         for heading in rng.uniform(0, 2 * np.pi, rng.integers(10, 20)).tolist():
-            path = wander(rng, centre, heading, radius * rng.uniform(1.5, 2.4), wobble=0.1)
+            path = wander(rng, center, heading, radius * rng.uniform(1.5, 2.4), wobble=0.1)
             spicules.append(Curve(path, 0.014))
         bright = np.maximum(bright, 0.5 * curves(frame, spicules))
     return contrast * bright, distance < 1

@@ -2,7 +2,7 @@
 
 Coordinates run from -1 to 1 over the image, x to the right and y down, so that a picture is the
 same at every size. A subject has coordinates of its own; a `Frame` says how it lies in the image.
-While it is painted a colour image is float32 (3, size, size), about 0 to 1.
+While it is painted a color image is float32 (3, size, size), about 0 to 1.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ class Frame:
 
     @cached_property
     def x(self) -> np.ndarray:
-        """The subject's x at each pixel centre: (size, size) float32."""
+        """The subject's x at each pixel center: (size, size) float32."""
         return self.project(1, 0)
 
     @cached_property
     def y(self) -> np.ndarray:
-        """The subject's y at each pixel centre: (size, size) float32."""
+        """The subject's y at each pixel center: (size, size) float32."""
         return self.project(0, 1)
 
     def project(self, along_x: float, along_y: float) -> np.ndarray:
-        """along_x * x + along_y * y at each pixel centre: (size, size) float32."""
+        """along_x * x + along_y * y at each pixel center: (size, size) float32."""
         columns, rows = self.split(np.array([[along_x, along_y]]))
         position: np.ndarray = columns + rows.T
         return position
@@ -81,9 +81,9 @@ class Frame:
             Two arrays (n, size) float32.
         """
         across, down = (directions @ self._inverse).astype(np.float32).T
-        centres = (np.arange(self.size, dtype=np.float32) + 0.5) * (2 / self.size) - 1
-        columns = across[:, None] * (centres - self.shift[0])
-        rows = down[:, None] * (centres - self.shift[1])
+        centers = (np.arange(self.size, dtype=np.float32) + 0.5) * (2 / self.size) - 1
+        columns = across[:, None] * (centers - self.shift[0])
+        rows = down[:, None] * (centers - self.shift[1])
         return columns, rows
 
     @cached_property
@@ -139,19 +139,19 @@ def step(value: np.ndarray, low: float, high: float) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def discs(frame: Frame, centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
+def discs(frame: Frame, centers: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """Which share of each pixel is covered by discs.
 
     Args:
         frame: Where they are drawn.
-        centres: (n, 2) in the subject's coordinates.
+        centers: (n, 2) in the subject's coordinates.
         radii: (n,) in the subject's coordinates.
 
     Returns:
         (size, size) float32 in [0, 1].
     """
     canvas, draw, scale = _canvas(frame.size)
-    points, radii = frame.place(centres), frame.zoom * radii[:, None]
+    points, radii = frame.place(centers), frame.zoom * radii[:, None]
     corners = np.concatenate([points - radii, points + radii], axis=1)
     for box in ((corners + 1) * scale).tolist():
         draw.ellipse(box, fill=255)
@@ -198,13 +198,13 @@ def wander(
     return steps.cumsum(axis=0)
 
 
-def colour(red: float, green: float, blue: float) -> np.ndarray:
-    """A colour, or how strongly a pigment absorbs each: (3, 1, 1) float32."""
+def color(red: float, green: float, blue: float) -> np.ndarray:
+    """A color, or how strongly a pigment absorbs each: (3, 1, 1) float32."""
     return np.array([red, green, blue], dtype=np.float32)[:, None, None]
 
 
 def shade(palette: Sequence[np.ndarray], tone: float) -> np.ndarray:
-    """The colour at a tone in [0, 1] between the first and the last of a palette."""
+    """The color at a tone in [0, 1] between the first and the last of a palette."""
     place = tone * (len(palette) - 1)
     index = min(int(place), len(palette) - 2)
     mixed: np.ndarray = palette[index] + (place - index) * (palette[index + 1] - palette[index])
@@ -218,7 +218,7 @@ def absorb(pixels: np.ndarray, pigment: np.ndarray, amount: np.ndarray) -> np.nd
 
 
 def blend(pixels: np.ndarray, paint: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Pixels (3, h, w) mixed with a colour by alpha (h, w) in [0, 1]."""
+    """Pixels (3, h, w) mixed with a color by alpha (h, w) in [0, 1]."""
     mixed: np.ndarray = pixels + alpha * (paint - pixels)
     return mixed
 
@@ -233,7 +233,7 @@ def blur(pixels: np.ndarray, width: float) -> np.ndarray:
 def photograph(
     rng: np.random.Generator, pixels: np.ndarray, *, light: float, cast: float, noise: float
 ) -> np.ndarray:
-    """What a camera makes of a scene: exposure, uneven light, colour cast and noise.
+    """What a camera makes of a scene: exposure, uneven light, color cast and noise.
 
     Args:
         rng: Generator.

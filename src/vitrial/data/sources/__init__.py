@@ -9,7 +9,7 @@ from importlib import import_module
 import pandas as pd
 
 from vitrial.data.files import Files
-from vitrial.data.labels import relabelled, spelled_alike, without_look_alikes
+from vitrial.data.labels import relabeled, spelled_alike, without_look_alikes
 from vitrial.data.manifest import FEWEST_GROUPS, Dataset
 from vitrial.data.sources.folder import undecodable_names
 from vitrial.errors import Problem, VitrialError, escaped
@@ -29,7 +29,7 @@ def load_dataset(data: Data) -> Dataset:
     dataset = _load(data)
     undecodable = _undecodable(dataset)
     dataset = replace(dataset, name=escaped(dataset.name))
-    dataset = relabelled(spelled_alike(dataset), data.relabel or {})
+    dataset = relabeled(spelled_alike(dataset), data.relabel or {})
     dataset = without_look_alikes(dataset, data.classes)
     if data.classes is not None:
         dataset = _only(dataset, data.classes)

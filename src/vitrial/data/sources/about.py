@@ -28,7 +28,7 @@ class About:
 
     Attributes:
         title: Its name and what it is, in one line.
-        licence: Terms of use.
+        license: Terms of use.
         where: Where to get it.
         layout: The files expected below `root`, as the download has them.
         size: Number of images and classes, in words.
@@ -37,7 +37,7 @@ class About:
     """
 
     title: str
-    licence: str
+    license: str
     where: str
     layout: str
     size: str
@@ -82,7 +82,7 @@ def describe(name: str) -> str:
     parts = {
         "Size": known.size,
         "Classes": ", ".join(known.classes),
-        "Licence": known.licence,
+        "License": known.license,
         "Where": known.where,
         "Layout": known.layout,
         "Citation": known.citation,

@@ -23,7 +23,7 @@ CLASSES = ("0", "1", "2", "3", "4")
 TABLES = ("train.csv",)
 ABOUT = About(
     title="APTOS 2019: fundus photographs, graded for diabetic retinopathy",
-    licence="the rules of the Kaggle competition, which are accepted before the download",
+    license="the rules of the Kaggle competition, which are accepted before the download",
     where="https://www.kaggle.com/competitions/aptos2019-blindness-detection/data",
     layout=(
         "aptos2019-blindness-detection.zip, or what it unpacks to: train.csv (id_code, "

@@ -55,20 +55,20 @@ def find_images(names: list[str], stems: Iterable[str]) -> tuple[dict[str, str],
         return chosen, []
     first, second, *_ = several[0]
     what = f"is used, and not {second}; {len(several)} images have such namesakes"
-    mend = "move images that are not meant out of the root"
-    return chosen, [Problem(first, what, mend, fatal=False)]
+    fix = "move images that are not meant out of the root"
+    return chosen, [Problem(first, what, fix, fatal=False)]
 
 
-def faults_of(values: pd.Series, what: str, mend: str) -> Faults:
+def faults_of(values: pd.Series, what: str, fix: str) -> Faults:
     """The same fault of several rows.
 
     Args:
         values: Of the rows concerned, by row number.
         what: What is wrong, with `{}` in place of the value.
-        mend: How to mend it.
+        fix: How to fix it.
     """
     return {
-        number: (what.format(value), mend)
+        number: (what.format(value), fix)
         for number, value in zip(values.index, values, strict=True)
     }
 
@@ -87,9 +87,9 @@ def repeated_rows(keys: pd.Series, content: pd.Series) -> Faults:
         if content[same.index].nunique(dropna=False) == 1:
             faults |= dict.fromkeys(others, (f"repeats row {first}", "remove one of them"))
         else:
-            what, mend = f"says something else of '{key}' than row", "keep the row that is right"
-            faults[first] = (f"{what} {others[0]}", mend)
-            faults |= dict.fromkeys(others, (f"{what} {first}", mend))
+            what, fix = f"says something else of '{key}' than row", "keep the row that is right"
+            faults[first] = (f"{what} {others[0]}", fix)
+            faults |= dict.fromkeys(others, (f"{what} {first}", fix))
     return faults
 
 

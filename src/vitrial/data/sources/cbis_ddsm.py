@@ -64,7 +64,7 @@ TAGS = ("SeriesInstanceUID", "Rows", "Columns")
 GET = "get it from https://www.cancerimagingarchive.net/collection/cbis-ddsm/"
 ABOUT = About(
     title="CBIS-DDSM: film mammograms with masses or calcifications",
-    licence="CC BY 3.0",
+    license="CC BY 3.0",
     where=(
         "https://doi.org/10.7937/K9/TCIA.2016.7O02S9CY (The Cancer Imaging Archive, collection "
         "CBIS-DDSM, about 163 GB); reading it needs vitrial[dicom]"
@@ -183,10 +183,10 @@ def _faults(rows: pd.DataFrame) -> tuple[pd.Series, list[Problem]]:
             (rows["full"] != "") & (whose > 1).any(axis=1)
         ),
     }
-    mend = "download the table again; until then all rows of this mammogram are left out"
+    fix = "download the table again; until then all rows of this mammogram are left out"
     faulty = pd.concat(faults.values(), axis=1).any(axis=1)
     return faulty, [
-        Problem(where, what, mend)
+        Problem(where, what, fix)
         for what, concerned in faults.items()
         for where in rows.loc[concerned, "where"]
     ]
@@ -298,13 +298,13 @@ def _masks(
         else:
             missing.append(where)
     joined = {uid: SEPARATOR.join(dict.fromkeys(several)) for uid, several in masks.items()}
-    what, mend = (
+    what, fix = (
         "names a mask that is not found in the mammogram's shape; it is left out",
         f"if wanted, {GET}",
     )
     if not masks:
-        return joined, [Problem("ROI masks", "are not found", mend, fatal=False)]
-    return joined, [Problem(where, what, mend, fatal=False) for where in missing]
+        return joined, [Problem("ROI masks", "are not found", fix, fatal=False)]
+    return joined, [Problem(where, what, fix, fatal=False) for where in missing]
 
 
 def _mask(candidates: list[_File], full: _File) -> str | None:

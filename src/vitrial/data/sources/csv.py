@@ -20,7 +20,7 @@ from vitrial.protocol import CsvData
 
 ABOUT = About(
     title="CSV: images of your own, listed in a table",
-    licence="your own",
+    license="your own",
     where="your own images",
     layout=(
         "A table in UTF-8, one row an image, with columns for the image's path (relative to the "
@@ -94,8 +94,8 @@ class Images:
         if text.startswith("/") or re.match(r"[A-Za-z]:", text):
             return f"has the absolute path '{text}'", "write it relative to the table's folder"
         if ".." in text.split("/"):
-            mend = "put the table into a folder above its images, and write the path from there"
-            return f"has a path with '..', '{text}'", mend
+            fix = "put the table into a folder above its images, and write the path from there"
+            return f"has a path with '..', '{text}'", fix
         try:
             self.files.stamp(self.path(text))
         except VitrialError as error:
@@ -181,8 +181,8 @@ def _tidy(rows: pd.DataFrame, images: Images, data: CsvData) -> tuple[pd.DataFra
     manifest["group"] = manifest["group"].fillna(manifest["image"])
     if data.group and single.any():
         what = f"is empty in {single.sum()} rows; each of these images is a group of its own"
-        mend = "fill it in, so that no patient or lesion comes into two splits"
-        notes.append(Problem(f"column {data.group}", what, mend, fatal=False))
+        fix = "fill it in, so that no patient or lesion comes into two splits"
+        notes.append(Problem(f"column {data.group}", what, fix, fatal=False))
     if data.split:
         manifest["split"] = rows["split"].str.lower().map(SPLIT_NAMES)
     if data.mask:

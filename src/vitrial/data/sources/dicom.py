@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ABOUT = About(
     title="DICOM: a folder of DICOM files of your own, with labels from a table",
-    licence="your own",
+    license="your own",
     where="your own files, such as an export of a PACS; reading them needs vitrial[dicom]",
     layout=(
         "DICOM files anywhere below root, whatever they are called, zipped or not, and a CSV whose "
@@ -72,7 +72,7 @@ def load(data: DicomData) -> Dataset:
     manifest, notes = _manifest(rows, images, shown)
     notes += _notes(headers, images, rows, identity, data)
     notes += [
-        Problem(shown[name], what, mend, fatal=False) for name, (what, mend) in unreadable.items()
+        Problem(shown[name], what, fix, fatal=False) for name, (what, fix) in unreadable.items()
     ]
     reader = HiddenNames(files, shown)
     return Dataset(PurePosixPath(data.table).stem, manifest, classes, reader, problems + notes)
@@ -147,8 +147,8 @@ def _rows(
         if is_missing(key):
             faults[number] = (f"has nothing in column {data.key}", "fill it in, or remove the row")
         elif not names:
-            mend = "add the file, correct the cell or remove the row"
-            faults[number] = (f"names no DICOM image by its {identity}", mend)
+            fix = "add the file, correct the cell or remove the row"
+            faults[number] = (f"names no DICOM image by its {identity}", fix)
         elif identity == "file name" and len(names) > 1:
             faults[number] = (f"names {len(names)} files", "write their paths below the root")
         elif is_missing(label):

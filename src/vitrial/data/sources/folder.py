@@ -14,7 +14,7 @@ from vitrial.protocol import FolderData
 
 ABOUT = About(
     title="Folder: images of your own in one folder a class",
-    licence="your own",
+    license="your own",
     where="your own images",
     layout=(
         "One folder a class, holding its images, or a .zip of such folders. With train/, val/ and "

@@ -19,7 +19,7 @@ TABLES = ("HAM10000_metadata", "HAM10000_metadata.csv", "HAM10000_metadata.tab")
 MASK = "_segmentation"
 ABOUT = About(
     title="HAM10000: dermoscopy of pigmented skin lesions",
-    licence="CC BY-NC 4.0",
+    license="CC BY-NC 4.0",
     where="https://doi.org/10.7910/DVN/DBW86T (Harvard Dataverse)",
     layout=(
         "HAM10000_images_part_1 and HAM10000_images_part_2, each a .zip or a folder of .jpg; "
@@ -62,12 +62,12 @@ def load(data: Ham10000Data) -> Dataset:
     unknown = ~table["dx"].isin(CLASSES)
     for number in table.index[image.isna() | unknown]:
         image_id, dx = table.loc[number, ["image_id", "dx"]]
-        what, mend = (
+        what, fix = (
             (f"has the unknown diagnosis '{dx}'", "download the metadata again")
             if unknown[number]
             else (f"names {image_id}, which is not found", "add both parts of the images")
         )
-        problems.append(Problem(row_name(number, place), what, mend))
+        problems.append(Problem(row_name(number, place), what, fix))
     mask = masked.map(by_stem).astype(object)
     manifest = pd.DataFrame(
         {

@@ -22,7 +22,7 @@ from vitrial.spelling import did_you_mean
 
 ABOUT = About(
     title="Hugging Face: an image data set in the layout of the `datasets` library",
-    licence="that of the data set: see its card",
+    license="that of the data set: see its card",
     where="https://huggingface.co/datasets, or a folder of your own; needs vitrial[huggingface]",
     layout=(
         "repo: OWNER/NAME on the hub, or a folder: class folders of images, images with a "
@@ -122,12 +122,12 @@ def load(data: HuggingFaceData) -> Dataset:
     if not tables:
         raise VitrialError(f"No image of {data.repo} has a value of '{data.label}': name another.")
     manifest = pd.concat(tables, ignore_index=True)
-    unlabelled = manifest["label"].isna()
+    unlabeled = manifest["label"].isna()
     problems += [
         Problem(name, "has no label", "fill it in, or remove the row")
-        for name in manifest["image"][unlabelled]
+        for name in manifest["image"][unlabeled]
     ]
-    manifest = manifest[~unlabelled].reset_index(drop=True)
+    manifest = manifest[~unlabeled].reset_index(drop=True)
     if data.group is not None and (alone := int((manifest["group"] == manifest["image"]).sum())):
         what = f"is empty in {alone} rows; each of these images is a group of its own"
         problems.append(_note(f"feature {data.group}", what))
@@ -248,7 +248,7 @@ def _texts(part: Any, name: str) -> list[str | None]:
     names = _class_names(part.features[name])
     values = part.data.column(name).to_pylist()
     if names is not None:
-        # The hub marks what is unlabelled by -1.
+        # The hub marks what is unlabeled by -1.
         return [names[v] if v is not None and 0 <= v < len(names) else None for v in values]
     return [None if v is None or not (text := trimmed(str(v))) else text for v in values]
 

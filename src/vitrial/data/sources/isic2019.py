@@ -32,7 +32,7 @@ DOWNSAMPLED = "_downsampled"
 """Ends the names of 2,074 images; some copies of the download have them without it."""
 ABOUT = About(
     title="ISIC 2019: dermoscopy of skin lesions, 8 diagnoses",
-    licence="CC BY-NC 4.0",
+    license="CC BY-NC 4.0",
     where="https://challenge.isic-archive.com/data/#2019 (the training data)",
     layout=(
         "ISIC_2019_Training_Input.zip, or unpacked: ISIC_2019_Training_Input/*.jpg; "
@@ -75,14 +75,14 @@ def load(data: Isic2019Data) -> Dataset:
         )
     image = key.map(by_stem).fillna((key + DOWNSAMPLED).map(by_stem))
     label = _diagnoses(truth)
-    named, mend = truth["image"], "download the table again"
+    named, fix = truth["image"], "download the table again"
     checks = (
         faults_of(named[image.isna()], "names '{}', which is not found", "add the image"),
         faults_of(
-            _cells(truth[label.isna()]), "names none of the 8 diagnoses, or several: {}", mend
+            _cells(truth[label.isna()]), "names none of the 8 diagnoses, or several: {}", fix
         ),
         # Its lesion is unknown, so another image of it might come into another split.
-        faults_of(named[~key.isin(metadata.index)], f"names '{{}}', not in {METADATA}", mend),
+        faults_of(named[~key.isin(metadata.index)], f"names '{{}}', not in {METADATA}", fix),
         repeated_rows(key, label),
     )
     rows = pd.DataFrame({"image": image, "label": label})

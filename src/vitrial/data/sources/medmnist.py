@@ -45,7 +45,7 @@ class Facts:
 
     Attributes:
         what: What its images show.
-        licence: Terms of use.
+        license: Terms of use.
         channels: 1 or 3.
         images: Number of images by split.
         md5: Checksum of the .npz file by side in pixels.
@@ -54,7 +54,7 @@ class Facts:
     """
 
     what: str
-    licence: str
+    license: str
     channels: int
     images: dict[str, int]
     md5: dict[int, str]
@@ -87,7 +87,7 @@ def about_set(name: str) -> About:
     labels = "findings, any number an image" if known.multilabel else "classes"
     return About(
         title=f"{name}: {known.what}, of MedMNIST v2",
-        licence=known.licence,
+        license=known.license,
         where=f"{_url(name, size)} (downloaded into `root` where it is not there)",
         layout=f"{_file(name, size)} in `root`",
         size=(
@@ -214,8 +214,8 @@ def _notes(data: MedMnistData, path: Path, known: Facts, md5: str) -> list[Probl
     notes = [Problem(data.name, what, "nothing; the official splits are used", fatal=False)]
     if md5 != known.md5[data.size]:
         what = f"is not the archive's file: its MD5 is {md5} and not {known.md5[data.size]}"
-        mend = f"get it anew from {_url(data.name, data.size)} if it should be"
-        notes.append(Problem(path.name, what, mend, fatal=False))
+        fix = f"get it anew from {_url(data.name, data.size)} if it should be"
+        notes.append(Problem(path.name, what, fix, fatal=False))
     return notes
 
 
@@ -257,7 +257,7 @@ def _listing(items: Iterable[object]) -> str:
 
 ABOUT = About(
     title="MedMNIST v2: twelve 2-D sets of small images with official splits",
-    licence="CC BY 4.0, dermamnist CC BY-NC 4.0",
+    license="CC BY 4.0, dermamnist CC BY-NC 4.0",
     where=f"{ARCHIVE.removesuffix('/files')} (Zenodo; downloaded into `root` where not there)",
     layout=(
         "NAME.npz for 28 pixels, NAME_64.npz, NAME_128.npz or NAME_224.npz in `root`, as the "

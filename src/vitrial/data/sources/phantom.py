@@ -18,7 +18,7 @@ from vitrial.protocol import PhantomData
 
 ABOUT = About(
     title="Phantoms: synthetic images of skin lesions, fundi or breasts, with masks",
-    licence="vitrial's own (Apache 2.0)",
+    license="vitrial's own (Apache 2.0)",
     where="nowhere: vitrial draws them when they are read",
     layout="no files",
     size=(

@@ -69,6 +69,6 @@ class Byol(Siamese):
 def byol_loss(
     prediction: torch.Tensor, target: torch.Tensor, similarity: NegativeCosineSimilarity
 ) -> torch.Tensor:
-    """Squared distance of the normalised vectors (n, output_dim), on average: 2 - 2 cos (eq. 2)."""
+    """Squared distance of the normalized vectors (n, output_dim), on average: 2 - 2 cos (eq. 2)."""
     distance: torch.Tensor = 2 + 2 * similarity(prediction, target)
     return distance

@@ -31,7 +31,7 @@ class Dino(Siamese):
         recipe: Of DINO.
 
     Attributes:
-        loss: With the centre of the teacher's outputs.
+        loss: With the center of the teacher's outputs.
     """
 
     recipe: DinoRecipe
@@ -50,7 +50,7 @@ class Dino(Siamese):
         self.loss = DINOLoss(
             recipe.output_dim,
             student_temp=recipe.student_temperature,
-            center_momentum=recipe.centre_momentum,
+            center_momentum=recipe.center_momentum,
         )
 
     def forward(
@@ -95,7 +95,7 @@ def output_information(outputs: torch.Tensor, temperature: float) -> dict[str, t
     """How much the teacher's outputs tell.
 
     Args:
-        outputs: Centred logits (n, output_dim).
+        outputs: Centered logits (n, output_dim).
         temperature: Of the softmax.
 
     Returns:
@@ -111,7 +111,7 @@ def output_information(outputs: torch.Tensor, temperature: float) -> dict[str, t
 
 def _head(embed_dim: int, recipe: DinoRecipe) -> nn.Module:
     with warnings.catch_warnings():
-        # lightly still uses the older of torch's two weight normalisations.
+        # lightly still uses the older of torch's two weight normalizations.
         warnings.simplefilter("ignore", FutureWarning)
         head: nn.Module = DINOProjectionHead(
             embed_dim, recipe.hidden_dim, recipe.bottleneck_dim, recipe.output_dim

@@ -30,9 +30,9 @@ def multicrop(
     Args:
         pixels: uint8 (n, height, width, channels), on the device.
         views: How each view is drawn, and its side in pixels.
-        recipe: Colour jitter, grayscale and blur, and perhaps flips.
+        recipe: Color jitter, grayscale and blur, and perhaps flips.
         augment: Aspect ratios, and the flips that the recipe leaves open.
-        mean: Normalisation of each channel, in [0, 1].
+        mean: Normalization of each channel, in [0, 1].
         std: Likewise.
         seed: Names that decide the draws, apart from the view's place in the list.
 
@@ -49,7 +49,7 @@ def multicrop(
         own = augment.model_copy(update={**changes, "scale": view.scale})
         drawn = draw_views(own, n, side, generator)
         distortions = draw_distortions(
-            n, recipe.grayscale, view.blur, recipe.sigma, view.solarise, generator
+            n, recipe.grayscale, view.blur, recipe.sigma, view.solarize, generator
         )
         images = distort_(augment_batch(pixels, drawn, size), distortions)
         crops.append(normalize(images, list(mean), list(std), inplace=True))

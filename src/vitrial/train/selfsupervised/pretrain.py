@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from vitrial.data.batches import UnlabelledImages, load, shuffled_order
+from vitrial.data.batches import UnlabeledImages, load, shuffled_order
 from vitrial.errors import VitrialError
 from vitrial.layout import WEIGHTS
 from vitrial.protocol import Augment, SelfSupervision
@@ -37,13 +37,13 @@ class Pretraining:
         recipe: Of DINO or BYOL.
         augment: Aspect ratios of the views, the side of the large ones, and the flips that the
             recipe leaves open.
-        mean: Normalisation of each channel, in [0, 1].
+        mean: Normalization of each channel, in [0, 1].
         std: Likewise.
         seed: Decides every random draw.
         workers: Processes that read batches ahead; they change no bit.
     """
 
-    images: UnlabelledImages
+    images: UnlabeledImages
     recipe: SelfSupervision
     augment: Augment
     mean: tuple[float, ...]
@@ -68,7 +68,7 @@ def pretrain(
         folder: Where the checkpoint lies, from which a later call continues.
         fabric: Of `launch`.
         watch: A look at the teacher's backbone, before and every `recipe.knn_every` epochs: the
-            balanced accuracy of nearest neighbours on validation.
+            balanced accuracy of nearest neighbors on validation.
         on_epoch: Called after each epoch with the metrics of all epochs so far.
 
     Returns:
@@ -195,6 +195,6 @@ def _refuse_collapsed(history: History, recipe: SelfSupervision) -> None:
     if what := collapse(history, recipe.warmup_epochs):
         raise VitrialError(
             f"Self-supervision has collapsed: {what} for {PATIENCE} epochs. Lower "
-            "base_lr, add images with `unlabelled`, enlarge batch_size, or start from pretrained "
+            "base_lr, add images with `unlabeled`, enlarge batch_size, or start from pretrained "
             "weights."
         )

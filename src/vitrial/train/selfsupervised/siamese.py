@@ -34,7 +34,7 @@ class Siamese(nn.Module):
 
     Args:
         student: Learns by gradient.
-        teacher: Follows the student. Statistics of batch normalisation are its own, of the views
+        teacher: Follows the student. Statistics of batch normalization are its own, of the views
             that it sees.
         views: How each view of an image is drawn, and its side in pixels.
         recipe: How to train.
@@ -78,14 +78,14 @@ def full(tensor: torch.Tensor) -> torch.Tensor:
 def spread(features: torch.Tensor) -> torch.Tensor:
     """How far features differ between images: 0 if all are alike, about 1 if isotropic.
 
-    The standard deviation of each dimension of the normalised features, on average, times
+    The standard deviation of each dimension of the normalized features, on average, times
     sqrt(dimensions), as in Chen and He, "Exploring Simple Siamese Representation Learning" (CVPR
     2021, sec. 4.1).
 
     Args:
         features: (n, dimensions).
     """
-    normalised = nn.functional.normalize(full(features), dim=1)
-    each: torch.Tensor = normalised.std(dim=0, correction=0)
+    normalized = nn.functional.normalize(full(features), dim=1)
+    each: torch.Tensor = normalized.std(dim=0, correction=0)
     scale: float = features.shape[1] ** 0.5
     return each.mean() * scale

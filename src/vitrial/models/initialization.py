@@ -36,7 +36,7 @@ def weights_file(arm: Arm) -> Path | None:
     if not cfg.hf_hub_id:
         raise VitrialError(
             f"The weights of {arm.model} are not on timm's hub: fetch {cfg.url} and put it at "
-            f"{local}, or name a file of your own by file:PATH as the arm's initialisation."
+            f"{local}, or name a file of your own by file:PATH as the arm's initialization."
         )
     return _download(arm.model, cfg.hf_hub_id, local)
 
@@ -91,7 +91,7 @@ def _download(backbone: str, hub: str, local: Path) -> Path:
         raise VitrialError(
             f"The weights of {backbone} could not be downloaded: on a machine with network, fetch "
             f"{file} from https://huggingface.co/{hub} and put it at {local}, or name a file of "
-            "your own by file:PATH as the arm's initialisation."
+            "your own by file:PATH as the arm's initialization."
         ) from error
 
 
@@ -188,9 +188,9 @@ def load_trained(model: nn.Module, weights: Path) -> nn.Module:
     head = tuple(_head_names(model))
     state = {k: v for k, v in load_file(weights).items() if not k.startswith(head)}
     missing, unexpected = model.load_state_dict(state, strict=False)
-    strangers = [k for k in missing if not k.startswith(head)] + list(unexpected)
-    if strangers:
-        raise VitrialError(f"{weights} is of another backbone: {strangers[0]} does not match.")
+    foreign = [k for k in missing if not k.startswith(head)] + list(unexpected)
+    if foreign:
+        raise VitrialError(f"{weights} is of another backbone: {foreign[0]} does not match.")
     return model
 
 

@@ -16,13 +16,13 @@ FORMS = ("random", "imagenet", "imagenet:TAG", "timm", "timm:TAG", "file:PATH", 
 
 
 @dataclass(frozen=True)
-class Initialisation:
+class Initialization:
     """Weights to start from, and perhaps self-supervision on top of them.
 
     Attributes:
         kind: `random`; `imagenet`, weights of timm's that were trained on ImageNet-1k alone;
             `timm`, any weights of timm's; `file`; or `transfer`, supervised pretraining on another
-            labelled data set.
+            labeled data set.
         of: The tag (empty for the plainest recipe of `imagenet`, for timm's default of `timm`),
             the file's path or the name of the data set; empty for `random`.
         method: Self-supervision on the target's own images.
@@ -33,9 +33,9 @@ class Initialisation:
     method: Method | None = None
 
     @property
-    def base(self) -> Initialisation:
+    def base(self) -> Initialization:
         """The same weights without self-supervision."""
-        return Initialisation(self.kind, self.of)
+        return Initialization(self.kind, self.of)
 
     def __str__(self) -> str:
         """As in tables, names and seeds: of a file its name alone, wherever it lies.
@@ -47,7 +47,7 @@ class Initialisation:
         return self.kind + (f":{of}" if of else "") + (f"+{self.method}" if self.method else "")
 
 
-def parse_initialisation(text: str) -> Initialisation:
+def parse_initialization(text: str) -> Initialization:
     """Read one of `FORMS`, perhaps followed by `+dino` or `+byol`.
 
     Raises:
@@ -64,4 +64,4 @@ def parse_initialisation(text: str) -> Initialisation:
     if kind not in KINDS or misnamed:
         hint = did_you_mean(kind, KINDS) if kind not in KINDS else ""
         raise ValueError(f"must be {', '.join(FORMS[:-1])} or {FORMS[-1]}, not '{start}'{hint}")
-    return Initialisation(kind, of, method or None)  # type: ignore[arg-type]  # both just checked
+    return Initialization(kind, of, method or None)  # type: ignore[arg-type]  # both just checked

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from vitrial.data.batches import UnlabelledImages
+from vitrial.data.batches import UnlabeledImages
 from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import load_dataset
-from vitrial.data.unlabelled import prepare_unlabelled
+from vitrial.data.unlabeled import prepare_unlabeled
 from vitrial.errors import DataError, VitrialError
 from vitrial.protocol import FolderData, Image, PhantomData, Protocol, Split
 from vitrial.study.execute import fingerprints, prepare_datasets
@@ -37,7 +37,7 @@ def protocol_of(folder, **changes):
         "image": {"resize": 32},
         "augment": {"crop": 32},
         "dino": {"local_views": {"size": 32}},
-        "arms": [{"backbone": "resnet10t", "initialisation": "random+dino"}],
+        "arms": [{"backbone": "resnet10t", "initialization": "random+dino"}],
         "endpoint": "balanced_accuracy",
         "repetitions": 2,
     }
@@ -61,7 +61,7 @@ def test_self_supervision_never_sees_validation_and_test(folder, pixel_caches):
 
 def test_a_share_of_labels_hides_no_image_from_self_supervision(folder, pixel_caches):
     all_labels = prepare_datasets(protocol_of(folder), pixel_caches)["data"]
-    some = all_labels.labelled_subset(0.5, seed=1)
+    some = all_labels.labeled_subset(0.5, seed=1)
     assert len(all_labels.images_of("train")) == 12
     assert len(some.images_of("train")) == 6
     assert sorted(some.rows_of("train")["label"].unique()) == ["a", "b"]
@@ -76,7 +76,7 @@ def test_labels_are_drawn_by_seed_whole_groups_and_nested(pixel_caches):
     data = prepare_data(phantoms, Split(), Image(resize=32), pixel_caches)
 
     def drawn(share, seed):
-        return set(data.labelled_subset(share, seed).rows_of("train")["image"])
+        return set(data.labeled_subset(share, seed).rows_of("train")["image"])
 
     training = data.rows_of("train")
     few, more = drawn(0.2, 5), drawn(0.4, 5)
@@ -98,7 +98,7 @@ def test_further_images_join_but_copies_of_held_out_ones_do_not(folder, tmp_path
     for image in plain.rows_of("test")["image"]:
         shutil.copy(folder / image, more / f"copy-{image.replace('/', '-')}")
 
-    protocol = protocol_of(folder, unlabelled=tmp_path / "more")
+    protocol = protocol_of(folder, unlabeled=tmp_path / "more")
     datasets = prepare_datasets(protocol, pixel_caches)
     images = datasets["data"].without_labels()
     assert len(images) == 12 + 3
@@ -155,9 +155,9 @@ def test_held_out_images_that_were_saved_again_reach_neither_source_nor_self_sup
             other.save(place / f"other-{i}.png")
     protocol = protocol_of(
         phantom_folder,
-        unlabelled=tmp_path / "more",
+        unlabeled=tmp_path / "more",
         sources={"other": {"source": "folder", "root": tmp_path / "source"}},
-        arms=[{"backbone": "resnet10t", "initialisation": "transfer:other+dino"}],
+        arms=[{"backbone": "resnet10t", "initialization": "transfer:other+dino"}],
     )
     datasets = prepare_datasets(protocol, pixel_caches)
     ((cache, rows),) = datasets["data"].further
@@ -170,14 +170,14 @@ def test_held_out_images_that_were_saved_again_reach_neither_source_nor_self_sup
         assert "copy-" in note.what
     # What was left out is part of what names the runs.
     everything_of = np.arange(len(cache.index))
-    with_copies = UnlabelledImages([(cache, everything_of)])
-    assert UnlabelledImages([(cache, rows)]).fingerprint() != with_copies.fingerprint()
+    with_copies = UnlabeledImages([(cache, everything_of)])
+    assert UnlabeledImages([(cache, rows)]).fingerprint() != with_copies.fingerprint()
 
 
 def test_images_of_several_caches_come_in_any_order(folder, tmp_path, pixel_caches):
     data = prepare_data(FolderData(source="folder", root=folder), Split(), IMAGE, pixel_caches)
-    part, _ = prepare_unlabelled(folder / "a", IMAGE, pixel_caches)
-    images = UnlabelledImages([(data.cache, np.array([5, 2])), part])
+    part, _ = prepare_unlabeled(folder / "a", IMAGE, pixel_caches)
+    images = UnlabeledImages([(data.cache, np.array([5, 2])), part])
     assert len(images) == 14
     order = np.array([3, 0, 13, 1])
     expected = [part[0].read(part[1][[1]]), data.cache.read(np.array([5]))]
@@ -188,16 +188,16 @@ def test_images_of_several_caches_come_in_any_order(folder, tmp_path, pixel_cach
 def test_what_cannot_be_used_is_listed_or_left_out(folder, pixel_caches):
     (folder / "a" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
     with pytest.raises(DataError, match=r"1 of the images in .* cannot be used") as error:
-        prepare_unlabelled(folder, IMAGE, pixel_caches)
+        prepare_unlabeled(folder, IMAGE, pixel_caches)
     assert [problem.where for problem in error.value.problems] == ["a/broken.png"]
-    (_, rows), problems = prepare_unlabelled(folder, IMAGE, pixel_caches, on_problem="leave_out")
+    (_, rows), problems = prepare_unlabeled(folder, IMAGE, pixel_caches, on_problem="leave_out")
     assert len(rows) == 24
     assert len(problems) == 1
 
 
 def test_no_image_at_all_is_a_sentence(tmp_path, pixel_caches):
-    with pytest.raises(VitrialError, match=r"There is no image below .*: correct unlabelled"):
-        prepare_unlabelled(tmp_path, IMAGE, pixel_caches)
+    with pytest.raises(VitrialError, match=r"There is no image below .*: correct unlabeled"):
+        prepare_unlabeled(tmp_path, IMAGE, pixel_caches)
 
 
 def test_a_broken_folder_of_further_images_is_told_with_the_datas_own_faults(
@@ -209,5 +209,5 @@ def test_a_broken_folder_of_further_images_is_told_with_the_datas_own_faults(
         (place / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
     Picture.new("RGB", (40, 40)).save(more / "fine.png")
     with pytest.raises(DataError) as error:
-        prepare_datasets(protocol_of(folder, unlabelled=more), pixel_caches)
+        prepare_datasets(protocol_of(folder, unlabeled=more), pixel_caches)
     assert {problem.where for problem in error.value.problems} == {"b/broken.png", "broken.png"}

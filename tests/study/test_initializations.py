@@ -1,4 +1,4 @@
-"""Every initialisation through a whole study, without network."""
+"""Every initialization through a whole study, without network."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ image: {resize: 40}
 augment: {crop: 32}
 arms:
   - backbone: resnet10t
-    initialisation: [random, imagenet, imagenet+byol, "file:mine.pth+dino"]
+    initialization: [random, imagenet, imagenet+byol, "file:mine.pth+dino"]
 recipe: {batch_size: 16, warmup_steps: 1, epochs: 1}
 dino:
   {epochs: 1, warmup_epochs: 0, batch_size: 16, hidden_dim: 32, output_dim: 32, momentum: 1.0,
@@ -83,7 +83,7 @@ def test_weights_from_files_and_what_is_said_without_them(tmp_path, pixel_caches
     again = run(protocol, tmp_path / "study", cache=pixel_caches)
     assert (again.status()["status"] == "done").all()
 
-    rows = again.table().set_index("initialisation")
+    rows = again.table().set_index("initialization")
     shown = ["c3_in1k", "c3_in1k", "mine.pth"]
     assert (
         rows.loc[["imagenet", "imagenet+byol", "file:mine.pth+dino"], "weights"].tolist() == shown

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone
-from vitrial.models.initialisation import (
+from vitrial.models.initialization import (
     load_trained,
     load_weights,
     weights_file,
@@ -60,13 +60,13 @@ def test_imagenet_weights_arrive_all_but_the_head(cnn_file):
     assert model.get_classifier().out_features == 7
 
 
-def test_one_channel_stem_sums_the_colours(cnn_file):
+def test_one_channel_stem_sums_the_colors(cnn_file):
     model = load_weights(CNN, cnn_file, classes=7, channels=1, crop=64)
-    colour = load_weights(CNN, cnn_file, classes=7, channels=3, crop=64)
+    color = load_weights(CNN, cnn_file, classes=7, channels=3, crop=64)
     gray = torch.randn(2, 1, 64, 64)
     torch.testing.assert_close(
         model.eval().forward_features(gray),
-        colour.eval().forward_features(gray.expand(-1, 3, -1, -1)),
+        color.eval().forward_features(gray.expand(-1, 3, -1, -1)),
         rtol=1e-3,
         atol=1e-4,
     )
@@ -187,7 +187,7 @@ def test_a_pickle_with_code_is_refused_unrun(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("initialisation", "file"),
+    ("initialization", "file"),
     [
         ("imagenet", "resnet50.tv_in1k.safetensors"),
         ("imagenet:a1_in1k", "resnet50.a1_in1k.safetensors"),
@@ -196,12 +196,12 @@ def test_a_pickle_with_code_is_refused_unrun(tmp_path):
     ],
 )
 def test_without_network_the_sentence_says_which_file_to_put_where(
-    tmp_path, monkeypatch, initialisation, file
+    tmp_path, monkeypatch, initialization, file
 ):
     monkeypatch.setenv("VITRIAL_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    arm = Arm(backbone="resnet50", initialisation=initialisation)
+    arm = Arm(backbone="resnet50", initialization=initialization)
     wanted = tmp_path / "weights" / file
     with pytest.raises(VitrialError) as error:
         weights_file(arm)
@@ -214,7 +214,7 @@ def test_without_network_the_sentence_says_which_file_to_put_where(
 
 def test_weights_that_are_not_on_the_hub_are_named_by_their_address(tmp_path, monkeypatch):
     monkeypatch.setenv("VITRIAL_CACHE", str(tmp_path))
-    arm = Arm(backbone="legacy_seresnet18", initialisation="imagenet")
+    arm = Arm(backbone="legacy_seresnet18", initialization="imagenet")
     with pytest.raises(VitrialError, match=r"fetch https://.*\.pth and put it at (.*)\.in1k\.pth,"):
         weights_file(arm)
 
@@ -224,23 +224,23 @@ def test_the_record_names_tag_and_digest(tmp_path, monkeypatch):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "resnet50.tv_in1k.safetensors").write_bytes(b"abc")
     sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
-    imagenet = weights_record(Arm(backbone="resnet50", initialisation="imagenet+dino"))
+    imagenet = weights_record(Arm(backbone="resnet50", initialization="imagenet+dino"))
     assert imagenet == {"tag": "tv_in1k", "file": "resnet50.tv_in1k", "sha256": sha256}
     (tmp_path / "mine.pth").write_bytes(b"abc")
-    mine = weights_record(Arm(backbone="resnet50", initialisation=f"file:{tmp_path}/mine.pth"))
+    mine = weights_record(Arm(backbone="resnet50", initialization=f"file:{tmp_path}/mine.pth"))
     assert mine == {"tag": None, "file": "mine.pth", "sha256": sha256}
     assert weights_record(Arm(backbone="resnet50")) is None
 
 
 def test_a_missing_file_is_named(tmp_path):
-    arm = Arm(backbone=CNN, initialisation=f"file:{tmp_path / 'nowhere.pth'}")
+    arm = Arm(backbone=CNN, initialization=f"file:{tmp_path / 'nowhere.pth'}")
     with pytest.raises(VitrialError, match=r"not at .*nowhere\.pth"):
         weights_file(arm)
 
 
-@pytest.mark.parametrize("initialisation", ["random", "random+dino", "transfer:other"])
-def test_other_initialisations_need_no_file(initialisation):
-    assert weights_file(Arm(backbone=CNN, initialisation=initialisation)) is None
+@pytest.mark.parametrize("initialization", ["random", "random+dino", "transfer:other"])
+def test_other_initializations_need_no_file(initialization):
+    assert weights_file(Arm(backbone=CNN, initialization=initialization)) is None
 
 
 def test_an_earlier_stage_gives_all_but_the_head(tmp_path):

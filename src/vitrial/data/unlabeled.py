@@ -19,14 +19,14 @@ from vitrial.errors import DataError, Problem
 from vitrial.protocol import Image
 
 
-def prepare_unlabelled(
+def prepare_unlabeled(
     root: Path,
     image: Image,
     cache_root: Path | None = None,
     *,
     on_problem: Literal["stop", "leave_out"] = "stop",
     held_out: Part | None = None,
-    key: str = "unlabelled",
+    key: str = "unlabeled",
 ) -> tuple[Part, list[Problem]]:
     """Decode every image below a folder or .zip, whatever the folders in it are called.
 

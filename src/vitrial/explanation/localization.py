@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 MEASURES = ("pointing", "energy", "precision", "iou")
 
 
-def localisation(heat: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+def localization(heat: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     """Measure one map against a lesion's mask; higher is better in all.
 
     Args:
@@ -46,7 +46,7 @@ def localisation(heat: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     }
 
 
-def centre_blob(side: int) -> np.ndarray:
+def center_blob(side: int) -> np.ndarray:
     """A Gaussian in the middle, of a quarter of the side: float64 (side, side), 1 at most."""
     place = (np.arange(side) - (side - 1) / 2) / (side / 4)
     profile = np.exp(-(place**2) / 2)
