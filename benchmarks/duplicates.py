@@ -34,9 +34,9 @@ from scipy.ndimage import zoom
 from table import Row, publish
 from xxhash import xxh3_64_intdigest
 
+from vitrial.data.audit.duplicates import find_duplicates, links
+from vitrial.data.audit.sketches import sketch
 from vitrial.data.cache import CHECKSUM, PixelCache, header_of, seal
-from vitrial.data.duplicates import find_duplicates, links
-from vitrial.data.sketches import sketch
 from vitrial.data.sources import load_dataset
 from vitrial.protocol import PhantomData
 

@@ -24,7 +24,7 @@ from PIL import Image
 from table import Row, publish
 
 from vitrial.compare import group_means
-from vitrial.explanation.localization import MEASURES, center_blob, localization
+from vitrial.explain.measures.localization import MEASURES, center_blob, localization
 from vitrial.seeds import draw_names
 
 ROOT = Path(__file__).parents[2] / "shared" / "data" / "ham10000"

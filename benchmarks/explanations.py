@@ -25,9 +25,9 @@ from table import Row, median_seconds, publish
 from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import load_dataset
 from vitrial.evaluate.predict import CentralView
-from vitrial.explanation.measure import TrainedModel, measure
-from vitrial.explanation.methods import explain, fitting_methods, frozen
-from vitrial.explanation.subject import Subject
+from vitrial.explain.measure import TrainedModel, measure
+from vitrial.explain.methods.registry import explain, fitting_methods, frozen
+from vitrial.explain.subject import Subject
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Image, PhantomData, Split
 

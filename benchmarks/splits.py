@@ -25,8 +25,8 @@ from rich.table import Table
 from sklearn.model_selection import StratifiedGroupKFold
 from table import Row, write_rows
 
-from vitrial.data.alike import compare_splits
 from vitrial.data.assign import assign_groups
+from vitrial.data.audit.alike import compare_splits
 from vitrial.data.levels import levels
 from vitrial.data.split import SPLITS
 
@@ -226,7 +226,7 @@ def measure(table: pd.DataFrame, rules: dict[str, Rule], seeds: int) -> pd.DataF
     Returns:
         A row for each: its distances, `seconds`, `largest` (the share of the largest 1 % of groups
         that are in test: 10 % without bias) and, of two rules, `flagged`: whether the
-        examination of the data would say that the splits differ.
+        audit of the data would say that the splits differ.
     """
     labels = table["label"].to_numpy()
     group = pd.factorize(table["group"], sort=True)[0]

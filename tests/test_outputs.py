@@ -66,7 +66,7 @@ def test_a_found_tuned_protocol_is_kept(tmp_path, monkeypatch):
     assert "--overwrite" in result.output
 
 
-def test_an_examination_may_be_repeated_and_a_file_replaced_on_request(folder):
+def test_an_audit_may_be_repeated_and_a_file_replaced_on_request(folder):
     check = ["data", "check", "protocol.yaml"]
     for _ in range(2):
         assert CliRunner().invoke(app, [*check, "--out", "new"]).exit_code == 0

@@ -17,27 +17,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vitrial.compare.predictions import Comparison, compare_predictions
     from vitrial.errors import DataError, VitrialError
-    from vitrial.explanation.methods import explain
+    from vitrial.explain.methods.registry import explain
+    from vitrial.explain.run import explain_study
+    from vitrial.explain.trained import load_model
     from vitrial.protocol import Protocol
     from vitrial.protocol.file import load_protocol
     from vitrial.report.page import write_report
+    from vitrial.store.study import Study, load_study
     from vitrial.study.execute import run
-    from vitrial.study.explain import explain_study
-    from vitrial.study.study import Study, load_study
-    from vitrial.study.trained import load_model
 
 _HOMES = {
     "Comparison": "vitrial.compare.predictions",
     "DataError": "vitrial.errors",
     "Protocol": "vitrial.protocol",
-    "Study": "vitrial.study.study",
+    "Study": "vitrial.store.study",
     "VitrialError": "vitrial.errors",
     "compare_predictions": "vitrial.compare.predictions",
-    "explain": "vitrial.explanation.methods",
-    "explain_study": "vitrial.study.explain",
-    "load_model": "vitrial.study.trained",
+    "explain": "vitrial.explain.methods.registry",
+    "explain_study": "vitrial.explain.run",
+    "load_model": "vitrial.explain.trained",
     "load_protocol": "vitrial.protocol.file",
-    "load_study": "vitrial.study.study",
+    "load_study": "vitrial.store.study",
     "run": "vitrial.study.execute",
     "write_report": "vitrial.report.page",
 }

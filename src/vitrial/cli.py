@@ -21,7 +21,7 @@ from vitrial.terminal import (
 
 if TYPE_CHECKING:
     from vitrial.protocol import Protocol
-    from vitrial.study.study import Study
+    from vitrial.store.study import Study
 
 app = typer.Typer(
     help="Should this CNN be replaced by a Vision Transformer? A controlled trial on your images.",
@@ -34,7 +34,7 @@ protocol_app = typer.Typer(help="Read, check and copy protocols.", no_args_is_he
 app.add_typer(protocol_app, name="protocol")
 weights_app = typer.Typer(help="Take weights out of a study.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
-data_app = typer.Typer(help="Describe and examine data sets.", no_args_is_help=True)
+data_app = typer.Typer(help="Describe and audit data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 out_console, err_console = PipedConsole(), PipedConsole(stderr=True)
@@ -105,8 +105,8 @@ def run(
     """Carry out a protocol; a study that was interrupted or damaged goes on where it stopped."""
     with sentences():
         from vitrial.protocol.file import ready_protocols, relocated
+        from vitrial.store.study import holds_study, registered_protocol
         from vitrial.study.execute import run as run_study
-        from vitrial.study.study import holds_study, registered_protocol
 
         if protocol not in ready_protocols() and holds_study(Path(protocol)):
             chosen = relocated(registered_protocol(Path(protocol)), root)
@@ -131,7 +131,7 @@ def prepare(
 ) -> None:
     """Check a data set and decode it into the pixel cache, before any training."""
     with sentences(problems):
-        from vitrial.data.checks import report_problems
+        from vitrial.data.audit.checks import report_problems
         from vitrial.outputs import refuse_existing
         from vitrial.study.execute import prepare_datasets
 
@@ -249,7 +249,7 @@ def weights_export(
 ) -> None:
     """Write a run's or pretraining's weights as a plain file that timm loads without vitrial."""
     with sentences():
-        from vitrial.study.weights import export_weights
+        from vitrial.store.weights import export_weights
 
         expression = export_weights(folder, out, overwrite)
         out_console.print(f"{out} is written. In Python:\n  {expression}", soft_wrap=True)
@@ -271,7 +271,7 @@ def data_info(
 
 
 @data_app.command("check")
-def data_check(
+def data_audit(
     data: Annotated[
         str,
         typer.Argument(
@@ -281,33 +281,33 @@ def data_check(
     ],
     root: Root = None,
     out: Annotated[
-        Path | None, typer.Option(help="A folder for what is found [default: examinations/NAME].")
+        Path | None, typer.Option(help="A folder for what is found [default: audits/NAME].")
     ] = None,
     cache: Cache = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Examine a data set before any training; exit with 1 if something in it cannot be used."""
+    """Audit a data set before any training; exit with 1 if something in it cannot be used."""
     with sentences():
-        from vitrial.data.checks import report_problems
-        from vitrial.data.examination import examine
+        from vitrial.data.audit.audit import audit_dataset
+        from vitrial.data.audit.checks import report_problems
         from vitrial.data.sources import load_dataset
-        from vitrial.layout import EXAMINATION_FACTS
+        from vitrial.layout import AUDIT_FACTS
         from vitrial.outputs import refuse_foreign
         from vitrial.protocol.one_line import named_data
-        from vitrial.report.examination import folder_of, print_summary, write_page
+        from vitrial.report.audit import folder_of, print_summary, write_page
 
         section, image, split = named_data(data, root)
         dataset = load_dataset(section)
         folder = out or folder_of(dataset.name)
         if not overwrite:
-            refuse_foreign(folder, (EXAMINATION_FACTS,), "examination")
-        examination = examine(dataset, image, cache, split)
-        examination.write(folder)
-        page = write_page(examination, folder)
-        report_problems(examination.problems, out_console, folder / "problems.csv")
-        print_summary(examination, out_console)
+            refuse_foreign(folder, (AUDIT_FACTS,), "audit")
+        audit = audit_dataset(dataset, image, cache, split)
+        audit.write(folder)
+        page = write_page(audit, folder)
+        report_problems(audit.problems, out_console, folder / "problems.csv")
+        print_summary(audit, out_console)
         out_console.print(f"Page: {page.resolve()}", soft_wrap=True, highlight=False)
-        if examination.fatal:
+        if audit.fatal:
             raise typer.Exit(1)
 
 
@@ -318,7 +318,7 @@ def data_names(
 ) -> None:
     """Say which file each DICOM image is that a study shows under another name."""
     with sentences():
-        from vitrial.data.hidden_names import write_names
+        from vitrial.data.io.hidden_names import write_names
 
         count = write_names(root, out)
         out_console.print(f"{count} names are in {out}.", soft_wrap=True, highlight=False)
@@ -374,13 +374,13 @@ def explain(
 ) -> None:
     """Show what each arm looks at, and measure which explanation is right."""
     with sentences():
-        from vitrial.explanation.explained import read_explained
+        from vitrial.explain.explained import read_explained
+        from vitrial.explain.images import wanted_images
+        from vitrial.explain.run import explain_study
         from vitrial.layout import EXPLANATIONS
         from vitrial.report.explained import print_explanations
-        from vitrial.report.figure_one import write_figure_one
+        from vitrial.report.figures.figure_one import write_figure_one
         from vitrial.report.page import write_report
-        from vitrial.study.explain import explain_study
-        from vitrial.study.images import wanted_images
 
         loaded = _open(study)
         folder = explain_study(
@@ -463,7 +463,7 @@ def sentences(problems: Path | None = None) -> Iterator[None]:
             finally:
                 sys.stdout.flush()  # at exit a closed pipe could no longer be answered
     except DataError as error:
-        from vitrial.data.checks import report_problems
+        from vitrial.data.audit.checks import report_problems
 
         report_problems(error.problems, err_console, problems)
         _print_error(str(error))
@@ -499,7 +499,7 @@ def _load(protocol: str, root: Path | None) -> Protocol:
 
 def _open(folder: Path) -> Study:
     """A study; what its reader should know is printed."""
-    from vitrial.study.study import load_study
+    from vitrial.store.study import load_study
 
     study = load_study(folder)
     for note in study.notes:

@@ -24,9 +24,9 @@ RESULT = "result.json"
 FAILURE = "failure.json"
 LOCK = "lock"
 
-EXAMINATION = "examination"
-"""The folder of the examination of the data."""
-EXAMINATION_FACTS, EXAMINATION_IMAGES = "examination.json", "images.parquet"
+AUDIT = "audit"
+"""The folder of the audit of the data."""
+AUDIT_FACTS, AUDIT_IMAGES = "audit.json", "images.parquet"
 
 EXPLANATIONS = "explanations"
 """The folder of the explanations of answers on test images."""

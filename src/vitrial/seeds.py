@@ -20,7 +20,7 @@ def seed_of(*names: object) -> int:
 
 def generator_of(*names: object) -> torch.Generator:
     """A CPU generator seeded by names."""
-    import torch  # here alone: the examination of a data set draws names and needs no torch
+    import torch  # here alone: the audit of a data set draws names and needs no torch
 
     return torch.Generator().manual_seed(seed_of(*names))
 

@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 from vitrial import atomic
 from vitrial.data import cache as cache_module
 from vitrial.data.cache import DamagedCacheError, PixelCache, prepare
-from vitrial.data.decode import decode, dicom_decoders
+from vitrial.data.io.decode import decode, dicom_decoders
 from vitrial.data.manifest import Dataset
 from vitrial.errors import VitrialError
 from vitrial.protocol import Image

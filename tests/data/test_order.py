@@ -52,7 +52,7 @@ def test_words_are_refused_with_the_line_to_write_before_any_image_is_decoded(
     tmp_path, monkeypatch
 ):
     root = folders(tmp_path, GRADES)
-    monkeypatch.setattr("vitrial.data.checks.prepare", None)
+    monkeypatch.setattr("vitrial.data.audit.checks.prepare", None)
     with pytest.raises(VitrialError, match="words: state their order") as error:
         prepare_datasets(protocol_of(root))
     line = next(line for line in str(error.value).splitlines() if "classes:" in line)

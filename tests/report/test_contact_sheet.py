@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
+from vitrial.data.audit.audit import audit_dataset
 from vitrial.data.cache import prepare
-from vitrial.data.examination import examine
 from vitrial.data.sources import load_dataset
 from vitrial.errors import Problem
 from vitrial.protocol import FolderData, Image, PhantomData
-from vitrial.report.contact_sheet import MOST, contact_sheet, thumbnails
-from vitrial.report.examination import findings, section, write_page
+from vitrial.report.audit import findings, section, write_page
+from vitrial.report.figures.contact_sheet import MOST, contact_sheet, thumbnails
 from vitrial.seeds import draw_names
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -62,7 +62,7 @@ def test_which_images_are_drawn_does_not_depend_on_their_order(names, random):
 
 @pytest.fixture
 def hostile(tmp_path):
-    """An examination of a data set whose names and contents are HTML."""
+    """An audit of a data set whose names and contents are HTML."""
     root = tmp_path / f"set {HOSTILE}"
     generator = np.random.default_rng(0)
     for folder in (HOSTILE, '" onload="alert(2)', "sound"):
@@ -73,7 +73,7 @@ def hostile(tmp_path):
     (root / "sound" / f"{HOSTILE}.png").write_bytes(b"<script>alert(3)<script>")
     Pillow.new("RGB", (16, 16)).save(root / "sound" / f"black{HOSTILE}.png")
     dataset = load_dataset(FolderData(source="folder", root=root))
-    return examine(dataset, Image(resize=16), tmp_path / "cache")
+    return audit_dataset(dataset, Image(resize=16), tmp_path / "cache")
 
 
 def test_every_text_is_escaped_and_the_page_is_self_contained(hostile, tmp_path):
@@ -113,7 +113,7 @@ def test_findings_are_gathered_by_kind_fatal_and_rare_ones_first(hostile):
     assert (odd.count, odd.pictures) == (1, [])
 
 
-def test_without_its_cache_an_examination_is_shown_without_pictures(hostile, tmp_path):
+def test_without_its_cache_an_audit_is_shown_without_pictures(hostile, tmp_path):
     gone = replace(hostile, cache=tmp_path / "gone")
     assert section(gone)["sheets"] == []
     assert section(gone)["facts"] == section(hostile)["facts"]
@@ -122,22 +122,22 @@ def test_without_its_cache_an_examination_is_shown_without_pictures(hostile, tmp
 
 def test_phantoms_have_a_sheet_for_each_class(tmp_path):
     dataset = load_dataset(PhantomData(source="phantom", patients=30, size=32))
-    examination = examine(dataset, Image(resize=32), tmp_path)
-    sheets = section(examination)["sheets"]
+    audit = audit_dataset(dataset, Image(resize=32), tmp_path)
+    sheets = section(audit)["sheets"]
     assert [label for label, *_ in sheets] == dataset.classes
     assert sum(n for _, _, n, _ in sheets) == len(dataset.manifest)
 
 
 def test_a_page_stays_small_with_many_classes_and_many_kinds_of_problems(hostile, monkeypatch):
-    monkeypatch.setattr("vitrial.report.examination.SHEETS", 2)
-    monkeypatch.setattr("vitrial.report.examination.ON_SHEETS", 18)
-    examination = replace(hostile, classes=[*hostile.classes, "x", "y", "z"])
-    shown = section(examination)
+    monkeypatch.setattr("vitrial.report.audit.SHEETS", 2)
+    monkeypatch.setattr("vitrial.report.audit.ON_SHEETS", 18)
+    audit = replace(hostile, classes=[*hostile.classes, "x", "y", "z"])
+    shown = section(audit)
     assert len(shown["sheets"]) <= 2
     assert all(n <= 9 for _, n, _, _ in shown["sheets"])
-    assert shown["more_classes"] == len(examination.classes) - 2
+    assert shown["more_classes"] == len(audit.classes) - 2
     kinds = [Problem("p", f"kind {chr(97 + i // 26)}{chr(97 + i % 26)}", "m") for i in range(99)]
-    found = findings(kinds, examination)
+    found = findings(kinds, audit)
     assert len(found) == 61
     assert (found[-1].count, found[-1].fatal) == (39, True)
     assert "39 other kinds are in problems.csv" in found[-1].what

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vitrial.explanation.shown import Shown, ShownMap, write_shown
+from vitrial.explain.shown import Shown, ShownMap, write_shown
 from vitrial.report.explanations import section
+from vitrial.report.figures.viewer import viewer_data
 from vitrial.report.template import template
-from vitrial.report.viewer import viewer_data
 
 EVIL = "</script><script>alert('x')</script> \"q\" $a$ &amp; \u2028"
 MEASURES = ("pointing", "energy", "precision", "iou", "deletion", "insertion")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from vitrial.explanation.shown import Shown, ShownMap
-from vitrial.report.figure_one import (
+from vitrial.explain.shown import Shown, ShownMap
+from vitrial.report.figures.figure_one import (
     COLORS,
     DIM,
     STRENGTH,

@@ -3,16 +3,16 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from vitrial.data.checks import write_problems
-from vitrial.data.examination import examine_prepared
+from vitrial.data.audit.audit import audit_prepared
+from vitrial.data.audit.checks import write_problems
 from vitrial.data.prepared import prepare_data
 from vitrial.errors import Problem
 from vitrial.protocol import Arm, PhantomData, Protocol
 from vitrial.records import write_record
 from vitrial.report.page import write_report
+from vitrial.store.run_folder import RunFolder
+from vitrial.store.study import Study
 from vitrial.study.plan import plan
-from vitrial.study.store import RunFolder
-from vitrial.study.study import Study
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def test_what_was_found_in_the_data_is_shown_with_contact_sheets(study, pixel_ca
     image = data.manifest["image"][0]
     problems = [Problem(image, "<b>is odd</b>", "look", fatal=False), Problem("=1", "is no", "x")]
     write_problems(problems, study.path / "problems.csv")
-    assert image in write_report(study).read_text(encoding="utf-8"), "without an examination too"
-    examine_prepared(data, study.path / "examination")
+    assert image in write_report(study).read_text(encoding="utf-8"), "without an audit too"
+    audit_prepared(data, study.path / "audit")
     page = write_report(study).read_text(encoding="utf-8")
     assert "1 problem: is no" in page
     assert "1 note: &lt;b&gt;is odd" in page

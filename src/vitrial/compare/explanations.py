@@ -31,7 +31,7 @@ def method_table(measures: pd.DataFrame) -> pd.DataFrame:
     """A row per arm and method, maps that know nothing last.
 
     Args:
-        measures: A row per arm, repetition, method and image: see `vitrial.explanation.measure`.
+        measures: A row per arm, repetition, method and image: see `vitrial.explain.measure`.
 
     Returns:
         Columns arm, method; of each measure its mean and interval (`pointing`, `pointing_low`,
@@ -131,7 +131,7 @@ def sanity_table(sanity: pd.DataFrame) -> pd.DataFrame:
     """Whether each method's map is gone when every weight is random.
 
     Args:
-        sanity: A row per arm, method, step and image: see `vitrial.explanation.sanity`.
+        sanity: A row per arm, method, step and image: see `vitrial.explain.measures.sanity`.
 
     Returns:
         Columns arm, method, `halfway` and `final`, the mean correlation over images when half and

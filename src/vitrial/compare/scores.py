@@ -29,7 +29,7 @@ def run_scores(runs: Iterable[tuple[dict[str, Any], pd.DataFrame, dict[str, Any]
 
     Args:
         runs: What each run is (arm, backbone, initialization, repetition), its predictions, and
-            its result with what it cost and what it stands on (`vitrial.study.provenance`).
+            its result with what it cost and what it stands on (`vitrial.store.provenance`).
 
     Returns:
         A row per run and split (`val`, `test`): the run's columns, every metric of

@@ -80,7 +80,7 @@ def unlike(records: Sequence[dict[str, Any]]) -> list[str]:
 
     Args:
         records: Of each run its `arm`, `precision`, `device` and `weights_sha256`, as in
-            `vitrial.study.provenance`.
+            `vitrial.store.provenance`.
     """
     sentences = []
     for name, how in UNLIKE.items():

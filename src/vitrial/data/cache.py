@@ -23,8 +23,8 @@ from rich.filesize import decimal
 from xxhash import xxh3_64_intdigest
 
 from vitrial.atomic import partial_prefix, remove_leftovers, write_json
-from vitrial.data.decode import DECODING, dicom_decoders
-from vitrial.data.decoding import decode_all
+from vitrial.data.io.decode import DECODING, dicom_decoders
+from vitrial.data.io.decoding import decode_all
 from vitrial.data.manifest import Dataset
 from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import Image, digest

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from vitrial.atomic import replacing
+from vitrial.data.audit.duplicates import METHOD, links
+from vitrial.data.audit.sketches import sketch
 from vitrial.data.batches import Part, UnlabeledImages
-from vitrial.data.duplicates import METHOD, links
-from vitrial.data.sketches import sketch
 from vitrial.errors import Problem
 from vitrial.protocol import digest
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from vitrial.data.audit.checks import usable
 from vitrial.data.batches import CachedImages, Part, UnlabeledImages
 from vitrial.data.cache import PixelCache
-from vitrial.data.checks import usable
 from vitrial.data.held_out import without_held_out
 from vitrial.data.order import require_order
 from vitrial.data.sources import draw_groups, load_dataset

@@ -10,9 +10,9 @@ import pandas as pd
 
 from vitrial.data.batches import Part
 from vitrial.data.cache import prepare
-from vitrial.data.files import Files
 from vitrial.data.held_out import without_held_out
-from vitrial.data.hidden_names import hide_names
+from vitrial.data.io.files import Files
+from vitrial.data.io.hidden_names import hide_names
 from vitrial.data.manifest import Dataset
 from vitrial.data.sources.folder import list_images
 from vitrial.errors import DataError, Problem

@@ -19,7 +19,7 @@ from vitrial.spelling import did_you_mean, nearest
 Tree = dict[str, Any]
 Finding = tuple[Location, str]
 
-# What stands in for a required value that is wrong, so that the rest can still be examined.
+# What stands in for a required value that is wrong, so that the rest can still be audited.
 STAND_INS: Tree = {
     "name": "x",
     "data": {"source": "phantom"},

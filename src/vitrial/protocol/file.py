@@ -17,7 +17,7 @@ from vitrial.protocol.faults import MOST_FAULTS, SECTIONS, find_faults
 from vitrial.protocol.yaml_lines import RESOLVERS, Document, Fault, Location, read_yaml
 from vitrial.spelling import did_you_mean, nearest
 
-READY = Path(__file__).parents[1] / "protocols"
+READY = Path(__file__).parents[1] / "presets"
 NAME_LISTS = frozenset({"classes"})
 LARGEST = 100_000
 """Bytes of a file: several times what `MOST_ARMS` arms take, and read in an instant."""

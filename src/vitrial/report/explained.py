@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vitrial.compare.explanations import MEASURES, method_table, paired_table, sanity_table
-from vitrial.explanation.explained import Explained
+from vitrial.explain.explained import Explained
 from vitrial.report.explanations import counts, p_in_words
 
 HEADINGS = {"precision": "AP", "iou": "IoU"}

@@ -20,9 +20,9 @@ from vitrial.compare.explanations import (
     sanity_table,
 )
 from vitrial.compare.group_means import FEWEST_GROUPS
-from vitrial.explanation.explained import read_explained
-from vitrial.report.figure_one import METHOD_WORDS
-from vitrial.report.viewer import viewer_data
+from vitrial.explain.explained import read_explained
+from vitrial.report.figures.figure_one import METHOD_WORDS
+from vitrial.report.figures.viewer import viewer_data
 
 MEANINGS = {
     "pointing": "share of images whose map has its maximum on the lesion",

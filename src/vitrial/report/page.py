@@ -15,11 +15,11 @@ from vitrial.compare.table import chance, in_words, render
 from vitrial.evaluate.metrics import METRICS, confusion
 from vitrial.layout import EXPLANATIONS, PAGE, REPORT
 from vitrial.protocol.file import protocol_text
-from vitrial.report.examination import findings, section
+from vitrial.report.audit import findings, section
 from vitrial.report.explanations import section as explanations
-from vitrial.report.figures import learning_curves, to_svg
+from vitrial.report.figures.curves import learning_curves, to_svg
 from vitrial.report.template import template
-from vitrial.study.study import Study
+from vitrial.store.study import Study
 
 
 def write_report(study: Study) -> Path:
@@ -33,7 +33,7 @@ def write_report(study: Study) -> Path:
     title, table = study.caption(), study.table()
     for form, suffix in (("csv", "csv"), ("markdown", "md"), ("latex", "tex")):
         write_text(folder / f"table.{suffix}", str(render(table, endpoint, title, form)))
-    examination = study.examination()
+    audit = study.audit()
     page = template("page.html.j2").render(
         protocol=study.protocol,
         facts=study.facts,
@@ -45,8 +45,8 @@ def write_report(study: Study) -> Path:
         selfsupervision=study.selfsupervision().to_dict("records"),
         confusions=_confusions(study),
         status=study.status().to_dict("records"),
-        findings=findings(study.problems(), examination),
-        examination=section(examination) if examination else None,
+        findings=findings(study.problems(), audit),
+        audit=section(audit) if audit else None,
         explanations=explanations(study.path / EXPLANATIONS),
         protocol_text=protocol_text(study.protocol),
     )

@@ -8,7 +8,7 @@ import jinja2
 def template(name: str) -> jinja2.Template:
     """A template of this folder; it may include its neighbors."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("vitrial", "report"),
+        loader=jinja2.PackageLoader("vitrial", "report/static"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

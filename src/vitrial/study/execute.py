@@ -12,21 +12,21 @@ import torch
 from rich.console import Console
 
 from vitrial.atomic import DiskFullError
+from vitrial.data.audit.audit import audit_prepared
 from vitrial.data.batches import Part
-from vitrial.data.examination import examine_prepared
 from vitrial.data.prepared import Prepared, prepare_data
 from vitrial.data.unlabeled import prepare_unlabeled
 from vitrial.errors import DataError, Problem, VitrialError
-from vitrial.layout import EXAMINATION, PROBLEMS
+from vitrial.layout import AUDIT, PROBLEMS
 from vitrial.protocol import Protocol
 from vitrial.protocol.checks import GRADED
+from vitrial.store.run_folder import RunFolder
+from vitrial.store.study import Study, refuse_foreign_study, register
 from vitrial.study.initial import refuse_unfit_arms
 from vitrial.study.plan import Stage, plan, sources_used
 from vitrial.study.preflight import check_stages, preflight, without
 from vitrial.study.progress import StudyProgress, stale_runs_sentence
 from vitrial.study.run import run_stage
-from vitrial.study.store import RunFolder
-from vitrial.study.study import Study, refuse_foreign_study, register
 from vitrial.train.checkpoint import History
 from vitrial.train.launch import computes_bf16
 
@@ -67,9 +67,9 @@ def run(
     datasets = prepare_datasets(carried_out, cache)
     stages = plan(carried_out, fingerprints(datasets))
     notes = check_stages(stages, protocol, datasets, root)
-    examination = examine_prepared(datasets["data"], root / EXAMINATION)
+    audit = audit_prepared(datasets["data"], root / AUDIT)
     sources = (data.problems for name, data in datasets.items() if name != "data")
-    problems = examination.problems + [problem for found in sources for problem in found]
+    problems = audit.problems + [problem for found in sources for problem in found]
     study = Study.write(root, protocol, datasets["data"], stages, problems, skipped)
     workers = default_workers() if workers is None else workers
     console = console or Console(stderr=True)

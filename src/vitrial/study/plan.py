@@ -116,18 +116,9 @@ def sources_used(protocol: Protocol) -> dict[str, Data]:
     return {name: data for name, data in protocol.sources.items() if name in used}
 
 
-AFTERWARDS = ("__main__.py", "cli.py", "compare", "explanation", "report", "terminal.py")
+AFTERWARDS = ("__main__.py", "cli.py", "compare", "explain", "report", "store", "terminal.py")
 """Files and folders of the program that change no run."""
-AFTERWARDS_OF_STUDY = (
-    "explain.py",
-    "footprint.py",
-    "images.py",
-    "preflight.py",
-    "progress.py",
-    "provenance.py",
-    "study.py",
-    "trained.py",
-)
+AFTERWARDS_OF_STUDY = ("footprint.py", "preflight.py", "progress.py")
 
 
 @cache
@@ -151,8 +142,7 @@ def code_version() -> dict[str, str]:
 def explanation_version() -> dict[str, str]:
     """The program as far as explanations of runs depend on it."""
     package = Path(__file__).parents[1]
-    sources = [package / "study" / name for name in ("explain.py", "images.py", "trained.py")]
-    sources += (package / "explanation").glob("*.py")
+    sources = list((package / "explain").rglob("*.py"))
     return {**code_version(), "explain": _digest_of(sources), "captum": version("captum")}
 
 

@@ -17,18 +17,18 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from vitrial.data.cache import default_root
-from vitrial.data.files import Files
+from vitrial.data.io.files import Files
 from vitrial.data.prepared import Prepared
 from vitrial.errors import VitrialError
 from vitrial.models.initialization import local_weights, weights_file
 from vitrial.protocol import Protocol, Recipe
 from vitrial.protocol.checks import backbone_clashes
 from vitrial.protocol.yaml_lines import dotted
+from vitrial.store.run_folder import RunFolder
+from vitrial.store.study import load_study
 from vitrial.study.footprint import Footprint, footprint, free_memory
 from vitrial.study.initial import initial_model
 from vitrial.study.plan import Stage, code_version, plan, sources_used
-from vitrial.study.store import RunFolder
-from vitrial.study.study import load_study
 
 EXTRAS = {"cbis_ddsm": "dicom", "dicom": "dicom", "huggingface": "huggingface"}
 """Sources of data that need an extra."""

@@ -19,12 +19,12 @@ from vitrial.outputs import refuse_foreign
 from vitrial.protocol import Arm, Augment, Byol, Dino, Image, digest
 from vitrial.records import read_record
 from vitrial.seeds import seed_of
+from vitrial.store.run_folder import RunFolder
 from vitrial.study.execute import default_workers
 from vitrial.study.initial import initial_model
 from vitrial.study.plan import code_version, content_of
 from vitrial.study.run import machine
 from vitrial.study.selfsupervise import build_siamese, summary
-from vitrial.study.store import RunFolder
 from vitrial.train.checkpoint import History
 from vitrial.train.launch import launch
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain

@@ -22,10 +22,10 @@ from vitrial.evaluate.predict import CentralView, predict
 from vitrial.layout import WEIGHTS
 from vitrial.models.initialization import weights_record
 from vitrial.protocol import Protocol, Recipe
+from vitrial.store.run_folder import RunFolder
 from vitrial.study.initial import initial_model, normalization
 from vitrial.study.plan import Stage
 from vitrial.study.selfsupervise import selfsupervise
-from vitrial.study.store import RunFolder
 from vitrial.train.checkpoint import History
 from vitrial.train.fit import Training, fit
 from vitrial.train.launch import launch

@@ -17,9 +17,9 @@ from vitrial.evaluate.predict import CentralView, predict
 from vitrial.models.initialization import weights_record
 from vitrial.protocol import Arm, Byol, Dino, Protocol
 from vitrial.seeds import seed_of
+from vitrial.store.run_folder import RunFolder
 from vitrial.study.initial import initial_model, normalization
 from vitrial.study.plan import Stage
-from vitrial.study.store import RunFolder
 from vitrial.train.checkpoint import History
 from vitrial.train.selfsupervised.byol import Byol as ByolNetwork
 from vitrial.train.selfsupervised.dino import Dino as DinoNetwork

@@ -17,13 +17,13 @@ from vitrial.outputs import refuse_existing
 from vitrial.protocol import Arm, Protocol, Recipe
 from vitrial.protocol.file import write_protocol
 from vitrial.seeds import seed_of
+from vitrial.store.run_folder import RunFolder
+from vitrial.store.study import refuse_foreign_study, register
 from vitrial.study.execute import carry_out, default_workers, fingerprints, prepare_datasets
 from vitrial.study.initial import refuse_unfit_arms
 from vitrial.study.plan import Stage, plan
 from vitrial.study.preflight import check_stages, preflight, without
 from vitrial.study.progress import StudyProgress
-from vitrial.study.store import RunFolder
-from vitrial.study.study import refuse_foreign_study, register
 
 RATES = (3e-5, 1e-4, 3e-4, 1e-3)
 

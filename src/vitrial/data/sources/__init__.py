@@ -8,7 +8,7 @@ from importlib import import_module
 
 import pandas as pd
 
-from vitrial.data.files import Files
+from vitrial.data.io.files import Files
 from vitrial.data.labels import relabeled, spelled_alike, without_look_alikes
 from vitrial.data.manifest import FEWEST_GROUPS, Dataset
 from vitrial.data.sources.folder import undecodable_names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from vitrial.data.files import Files
+from vitrial.data.io.files import Files
 from vitrial.data.manifest import Dataset
 from vitrial.data.sources.about import About
 from vitrial.data.sources.by_stem import (

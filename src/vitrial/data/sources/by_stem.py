@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from vitrial.data.decode import SUFFIXES
-from vitrial.data.files import Files, suffix_of
+from vitrial.data.io.decode import SUFFIXES
+from vitrial.data.io.files import Files, suffix_of
 from vitrial.data.sources.table import is_missing, row_name
 from vitrial.errors import Problem, VitrialError
 

@@ -13,12 +13,12 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
-from vitrial.data.decode import require_dicom
-from vitrial.data.files import Files, suffix_of
+from vitrial.data.audit.mask_checks import is_resized
+from vitrial.data.io.decode import require_dicom
+from vitrial.data.io.files import Files, suffix_of
+from vitrial.data.io.masks import SEPARATOR
+from vitrial.data.io.quiet import quiet
 from vitrial.data.manifest import Dataset
-from vitrial.data.mask_checks import is_resized
-from vitrial.data.masks import SEPARATOR
-from vitrial.data.quiet import quiet
 from vitrial.data.sources.about import About
 from vitrial.data.sources.by_stem import find_table
 from vitrial.data.sources.table import is_missing, read_table, require_columns, row_name
@@ -270,7 +270,7 @@ def _read_header(files: Files, name: str) -> tuple[str, tuple[int, int]] | None:
     """A file's series, and its rows and columns; None if they cannot be read."""
     import pydicom
 
-    from vitrial.data.dicom_size import refuse_inflated
+    from vitrial.data.io.dicom_size import refuse_inflated
 
     try:
         with quiet(), files.open(name) as file:

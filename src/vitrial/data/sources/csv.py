@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from vitrial.data.files import Files
-from vitrial.data.hidden_names import hide_names
+from vitrial.data.io.files import Files
+from vitrial.data.io.hidden_names import hide_names
 from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order, own_name
 from vitrial.data.names import clean, likeness
 from vitrial.data.sources.about import About

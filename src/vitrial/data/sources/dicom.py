@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from vitrial.data.decode import require_dicom
-from vitrial.data.files import Files
-from vitrial.data.hidden_names import HiddenNames, name_by_uid, pseudonyms
+from vitrial.data.io.decode import require_dicom
+from vitrial.data.io.files import Files
+from vitrial.data.io.hidden_names import HiddenNames, name_by_uid, pseudonyms
 from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order
 from vitrial.data.sources.about import About
 from vitrial.data.sources.table import is_missing, read_table, require_columns, row_name
@@ -18,7 +18,7 @@ from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import DicomData
 
 if TYPE_CHECKING:
-    from vitrial.data.dicom_header import Header
+    from vitrial.data.io.dicom_header import Header
 
 ABOUT = About(
     title="DICOM: a folder of DICOM files of your own, with labels from a table",
@@ -51,7 +51,7 @@ def load(data: DicomData) -> Dataset:
             reads DICOM files is not installed.
     """
     require_dicom()
-    from vitrial.data.dicom_header import check_columns, read_headers
+    from vitrial.data.io.dicom_header import check_columns, read_headers
 
     check_columns(data.columns)
     files = Files(data.root)

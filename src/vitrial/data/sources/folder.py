@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from vitrial.data.decode import SUFFIXES
-from vitrial.data.files import Files, suffix_of
-from vitrial.data.hidden_names import hide_names
+from vitrial.data.io.decode import SUFFIXES
+from vitrial.data.io.files import Files, suffix_of
+from vitrial.data.io.hidden_names import hide_names
 from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order
 from vitrial.data.sources.about import About
 from vitrial.errors import Problem, VitrialError

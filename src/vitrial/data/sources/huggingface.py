@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from vitrial.data.files import LARGEST
+from vitrial.data.io.files import LARGEST
 from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order, own_name
 from vitrial.data.names import trimmed
 from vitrial.data.sources.about import About

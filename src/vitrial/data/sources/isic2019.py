@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from vitrial.data.files import Files
+from vitrial.data.io.files import Files
 from vitrial.data.manifest import Dataset
 from vitrial.data.sources.about import About
 from vitrial.data.sources.by_stem import (

@@ -17,10 +17,10 @@ import yaml
 from PIL import Image
 
 from vitrial.data.cache import default_root
-from vitrial.data.download import download
+from vitrial.data.io.download import download
+from vitrial.data.io.npz import ABOUT as UNPACKED
+from vitrial.data.io.npz import Expected, unpack
 from vitrial.data.manifest import Dataset
-from vitrial.data.npz import ABOUT as UNPACKED
-from vitrial.data.npz import Expected, unpack
 from vitrial.data.sources.about import About
 from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import MedMnistData

@@ -1,0 +1,1 @@
+"""From files to batches: manifest, audit, split, pixel cache, augmented views."""

@@ -1,0 +1,174 @@
+"""What is wrong with a data set, all of it at once, and the part that can be used."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vitrial.atomic import replacing
+from vitrial.data.audit.duplicates import find_duplicates
+from vitrial.data.audit.leakage import (
+    contradicting,
+    equal_to_later_splits,
+    join_groups,
+    straddling_groups,
+)
+from vitrial.data.audit.mask_checks import without_faulty_masks
+from vitrial.data.cache import PixelCache, prepare
+from vitrial.data.manifest import FEWEST_GROUPS, Dataset
+from vitrial.errors import DataError, Problem
+from vitrial.protocol import Image
+
+SHOWN, SHOWN_ALIKE, NOTES_ALIKE = 200, 20, 3
+"""Rows of the printed table: in all, problems with the same text, notes with the same text."""
+
+
+def usable(
+    dataset: Dataset,
+    image: Image,
+    cache_root: Path | None = None,
+    on_problem: Literal["stop", "leave_out"] = "stop",
+    on_contradiction: Literal["stop", "leave_out", "keep"] = "keep",
+) -> tuple[Dataset, PixelCache, list[Problem]]:
+    """Decode a data set and keep what can be used of it.
+
+    Args:
+        dataset: As a source lists it.
+        image: How images are prepared.
+        cache_root: Where pixel caches lie.
+        on_problem: Whether something that cannot be used stops everything or is left out.
+        on_contradiction: Whether copies of a picture with different labels stop everything, are
+            left out or are kept.
+
+    Returns:
+        The data set without images and masks that cannot be used, groups that straddle given
+        splits, pictures that a later given split has too, and classes with fewer than 3 groups;
+        groups that share a picture, or nearly, are joined. Its manifest has two more columns: `row`
+        (in the cache) and `sha256` (of the file). Then the cache, and every problem and note.
+
+    Raises:
+        DataError: Something cannot be used and `on_problem` is `stop`, labels contradict each other
+            and `on_contradiction` is, or less than 2 classes would be left.
+    """
+    cache, found = prepare(dataset, image, cache_root)
+    dataset, of_masks = without_faulty_masks(dataset, cache)
+    problems = dataset.problems + found + of_masks
+    manifest = dataset.manifest.merge(
+        cache.index[["image", "sha256"]].assign(row=np.arange(len(cache.index))), on="image"
+    )
+    pairs = find_duplicates(cache)
+    joined, copies = join_groups(manifest, pairs, on_contradiction)
+    manifest = manifest.assign(joined=joined)
+    if on_contradiction == "leave_out":
+        manifest = manifest[~contradicting(manifest, pairs)]
+    repeated = equal_to_later_splits(manifest, pairs)
+    manifest = manifest[~manifest["image"].isin(repeated)]
+    leaks = straddling_groups(manifest)
+    problems += [*copies, *repeated.values(), *leaks.values()]
+    manifest = manifest[~manifest["group"].isin(leaks)]
+    manifest = manifest.assign(group=manifest["joined"]).drop(columns="joined")
+    thin = _thin_classes(manifest, dataset.classes)
+    problems += thin.values()
+    fatal = sum(problem.fatal for problem in problems)
+    if any(note.fatal for note in copies) or (fatal and on_problem == "stop"):
+        raise DataError(
+            f"The data set {dataset.name} has {fatal} problem{'s' * (fatal > 1)}: fix what is "
+            "listed, or leave it out with `on_problem: leave_out` under `data`.",
+            problems,
+        )
+    classes = [name for name in dataset.classes if name not in thin]
+    if len(classes) < 2:
+        raise DataError(
+            f"The data set {dataset.name} has fewer than 2 classes that can be used: give every "
+            f"class images of at least {FEWEST_GROUPS} patients.",
+            problems,
+        )
+    manifest = manifest[manifest["label"].isin(classes)].reset_index(drop=True)
+    kept = replace(dataset, manifest=manifest, classes=classes, problems=problems)
+    return kept, cache, problems
+
+
+def report_problems(problems: list[Problem], console: Console, path: Path | None = None) -> None:
+    """Print problems as a table, those that stop everything first; nothing if there are none.
+
+    Args:
+        problems: What is wrong or worth knowing.
+        console: Where the table is printed.
+        path: A CSV file for the whole list, which the table may shorten.
+    """
+    if path is not None:
+        write_problems(problems, path)
+    if not problems:
+        return
+    table = Table("", "where", "what", "what to do", title="Problems with the data")
+    rows = _shortened(problems)
+    for cells in rows[:SHOWN]:
+        # Text, not markup: brackets in file names are meant.
+        table.add_row(*(Text(_printable(cell), overflow="fold") for cell in cells))
+    console.print(table)
+    if len(rows) > SHOWN:
+        console.print(f"and {len(rows) - SHOWN} more rows of {len(problems)} problems and notes")
+    if path is None and len(rows) < len(problems):
+        console.print("The whole list: vitrial prepare PROTOCOL --problems FILE.csv")
+
+
+def _thin_classes(manifest: pd.DataFrame, classes: list[str]) -> dict[str, Problem]:
+    groups = manifest.groupby("label")["group"].nunique().reindex(classes, fill_value=0)
+    return {
+        name: Problem(
+            f"class {name}",
+            f"has usable images of {count} group{'s' * (count != 1)} (patients, lesions or single "
+            "images), too few to be in train, validation and test",
+            f"give it images of at least {FEWEST_GROUPS}, or leave it out with data.classes",
+        )
+        for name, count in zip(classes, groups, strict=True)
+        if count < FEWEST_GROUPS
+    }
+
+
+def _shortened(problems: list[Problem]) -> list[tuple[str, str, str, str]]:
+    """Rows of the table: kind, where, what, what to do."""
+    by_kind: defaultdict[tuple[bool, str, str], list[Problem]] = defaultdict(list)
+    for problem in problems:
+        by_kind[not problem.fatal, problem.kind, problem.fix].append(problem)
+    rows = []
+    for _, alike in sorted(by_kind.items()):
+        kinds, shown = ("problem", SHOWN_ALIKE) if alike[0].fatal else ("note", NOTES_ALIKE)
+        rows += [(kinds, p.where, p.what, p.fix) for p in alike[:shown]]
+        if len(alike) > shown:
+            same = len({problem.what for problem in alike}) == 1
+            what = alike[0].what if same else alike[0].kind
+            rows.append(("", f"and {len(alike) - shown} more", what, alike[0].fix))
+    return rows
+
+
+def write_problems(problems: list[Problem], path: Path) -> None:
+    """Write all problems and notes as CSV, with cells that a spreadsheet would calculate quoted."""
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["where", "what", "fix", "fatal"])
+        for problem in sorted(problems, key=lambda p: not p.fatal):
+            values = (problem.where, problem.what, problem.fix, str(problem.fatal))
+            writer.writerow(map(_no_formula, values))
+
+
+def _no_formula(text: str) -> str:
+    """A spreadsheet must not calculate what a file is called."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _printable(text: str) -> str:
+    """Control characters and undecodable bytes of file names, spelt out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

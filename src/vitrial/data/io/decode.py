@@ -1,0 +1,294 @@
+"""Decoding one image file: oriented, in the protocol's channels, resized, 8 bits a channel."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError
+
+from vitrial.data.io.quiet import quiet
+from vitrial.data.io.trim import organ_box
+from vitrial.errors import VitrialError
+from vitrial.protocol import Image
+
+DECODING = 3
+"""Raised whenever a file gives other pixels than before: caches made earlier are not used."""
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".dcm", ".dicom"}
+)
+SMALLEST = 8
+"""Shortest side in pixels that is taken for an image."""
+FEW_LEVELS = 16
+"""Fewer of the 256 gray levels than this: 12-bit values in the window of 16-bit ones have 16."""
+DICOM_DECODERS = (
+    "pydicom",
+    "pylibjpeg",
+    "pylibjpeg-libjpeg",
+    "pylibjpeg-openjpeg",
+    "pylibjpeg-rle",
+    "python-gdcm",
+    "pyjpegls",
+)
+"""What pydicom decodes with, if it is there."""
+# Tags of EXIF and TIFF, with the values of theirs that matter here.
+ORIENTATION, BITS_PER_SAMPLE = 0x0112, 258
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+PLANES, SEPARATE = 284, 2
+
+Note = tuple[str, str]
+
+
+class DecodeError(VitrialError):
+    """An image that cannot be used: what is wrong with the file, and how to fix it."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"The image {what}: {fix}.")
+        self.what, self.fix = what, fix
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded image.
+
+    Attributes:
+        pixels: uint8 (resize, resize, channels), C-contiguous.
+        width: In pixels, as the file says.
+        height: Likewise.
+        mode: Pillow's name for the file's kind of pixels, such as RGB or I;16; of DICOM files
+            what their header says, such as DICOM MONOCHROME2 16 bit.
+        notes: (what is unusual, what the user can do), for an image that is used all the same.
+    """
+
+    pixels: np.ndarray
+    width: int
+    height: int
+    mode: str
+    notes: list[Note] = field(default_factory=list)
+
+
+def decode(content: bytes, image: Image) -> Decoded:
+    """Decode an image file; safe to call from several threads.
+
+    The image is turned as its EXIF orientation says, and resized to a square with an antialiased
+    bilinear filter. Values of more than 8 bits are spread over `image.window` before they are
+    resized and rounded; those of DICOM files are shown as their header says (see
+    `vitrial.data.io.dicom`). Transparent parts become black.
+
+    Args:
+        content: A JPEG, PNG, BMP, TIFF, WebP or GIF file, of whose frames the first counts; or a
+            DICOM file.
+        image: Side, channels, window and trim.
+
+    Raises:
+        DecodeError: The file is not an image, is damaged, too small or too large.
+        VitrialError: It is a DICOM file, and what reads these is not installed.
+    """
+    if not content:
+        raise DecodeError("is an empty file of 0 bytes", "copy or download it again")
+    if is_dicom(content):
+        require_dicom()
+        from vitrial.data.io.dicom import decode_dicom
+
+        return decode_dicom(content, image)
+    with quiet():
+        try:
+            with Pillow.open(io.BytesIO(content), formats=FORMATS) as picture:
+                return _decode(picture, content, image)
+        except (DecodeError, MemoryError):
+            raise
+        except UnidentifiedImageError as error:
+            raise DecodeError(_what_else(content), "replace it by a JPEG, PNG or TIFF") from error
+        except Pillow.DecompressionBombError as error:
+            raise DecodeError(
+                f"has more than {2 * (Pillow.MAX_IMAGE_PIXELS or 0):,} pixels", "make it smaller"
+            ) from error
+        except Exception as error:  # a damaged file can make Pillow raise almost anything
+            raise DecodeError(
+                f"is damaged ({error})", "copy or download it again, or save it anew"
+            ) from error
+
+
+def is_dicom(start: bytes) -> bool:
+    """Whether a file of which these are the first 132 bytes or more is a DICOM file.
+
+    Some lack the preamble and begin with their first element: of group 2 or 8, in which no format
+    of pictures begins.
+    """
+    groups = (b"\x02\0", b"\x08\0", b"\0\x08")  # the last in big endian
+    return start[128:132] == b"DICM" or (len(start) >= 132 and start[:2] in groups)
+
+
+def require_dicom() -> None:
+    """Refuse DICOM files where what reads them is not installed.
+
+    Raises:
+        VitrialError: Says what to install.
+    """
+    if find_spec("pydicom") is None or find_spec("pylibjpeg") is None:
+        raise VitrialError("Reading DICOM files needs: pip install 'vitrial[dicom]'")
+
+
+def dicom_decoders() -> dict[str, str]:
+    """The versions of what decides the pixels of DICOM files, of those that are installed."""
+    found = {}
+    for name in DICOM_DECODERS:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse an image that is too small.
+
+    Raises:
+        DecodeError: Its shorter side has fewer than 8 pixels.
+    """
+    if min(width, height) < SMALLEST:
+        raise DecodeError(
+            f"is only {width} x {height} pixels", f"use one of at least {SMALLEST} x {SMALLEST}"
+        )
+
+
+def to_square(picture: Pillow.Image, image: Image) -> tuple[np.ndarray, list[Note]]:
+    """Trim a picture and resize it.
+
+    Args:
+        picture: 8 bits a channel in any mode, or mode F: gray from 0 to 255, not yet rounded.
+        image: Side, channels and trim.
+
+    Returns:
+        uint8 (resize, resize, channels), C-contiguous; and what is worth knowing.
+    """
+    if picture.mode != "F":
+        picture = picture.convert("RGB" if image.channels == 3 else "L")
+    notes = []
+    if image.trim != "none":
+        gray = picture if picture.mode == "F" else picture.convert("L")
+        box = organ_box(np.asarray(gray), image.trim)
+        if box is None:
+            what = f"shows nothing that `image.trim: {image.trim}` could keep; all of it is used"
+            notes.append((what, "look at it, and leave it out if it shows something else"))
+        else:
+            picture = picture.crop(box)
+    side = (image.resize, image.resize)
+    pixels = np.asarray(picture.resize(side, Pillow.Resampling.BILINEAR))
+    if picture.mode == "F":
+        pixels = np.rint(pixels).clip(0, 255)
+    # A gray image is the same in every channel; a color image has them already.
+    pixels = np.broadcast_to(pixels.reshape(*side, -1), (*side, image.channels))
+    return np.array(pixels, dtype=np.uint8, order="C"), notes
+
+
+def _decode(picture: Pillow.Image, content: bytes, image: Image) -> Decoded:
+    width, height = picture.size
+    check_size(width, height)
+    if picture.format == "PNG":
+        # Loading ignores the checksums of the pixels.
+        Pillow.open(io.BytesIO(content), formats=("PNG",)).verify()
+    mode = picture.mode
+    if _bits(picture, content) == 16 and picture.getexif().get(PLANES) == SEPARATE:
+        # Pillow reads these, and mixes them up.
+        what = "is a TIFF of 16-bit colors in separate planes"
+        raise DecodeError(what, "save it with interleaved colors, or with 8 bits")
+    notes = _notes(picture, content)
+    if image.trim == "none":
+        # JPEGs shrink while they are decoded; what is left is at least twice the target. Of what
+        # is trimmed, too little might be left.
+        picture.draft(None, (2 * image.resize, 2 * image.resize))
+    picture.load()
+    upright = ImageOps.exif_transpose(picture) if _orientation(picture) != 1 else picture
+    if mode in ("I", "F") or mode.startswith("I;16"):
+        upright, more_notes = _windowed(upright, image, _is_negative(picture))
+        notes += more_notes
+    pixels, more_notes = to_square(_without_transparency(upright), image)
+    return Decoded(pixels, width, height, mode, notes + more_notes)
+
+
+def _windowed(
+    picture: Pillow.Image, image: Image, negative: bool
+) -> tuple[Pillow.Image, list[Note]]:
+    """A 16-bit, 32-bit or float picture in mode F from 0 to 255, and what is odd about it."""
+    values = np.asarray(picture).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise DecodeError("has values that are not finite numbers", "replace these values")
+    low, high = image.window
+    levels = np.clip((values - low) / (high - low), 0, 1).astype(np.float32) * 255
+    what = f"has more than 8 bits; {low:g} to {high:g} became 0 to 255"
+    if np.ptp(levels) < FEW_LEVELS:
+        what = (
+            f"spans {np.ptp(levels) + 1:.0f} of 256 gray levels with the window "
+            f"{low:g} to {high:g}: its values go from {values.min():g} to {values.max():g}"
+        )
+    notes = [(what, "set `image.window` to the range of the data set's values")]
+    if negative:
+        levels = 255 - levels
+        notes.append(("is stored as a negative, and is turned into a positive", "nothing"))
+    return Pillow.fromarray(levels), notes
+
+
+def _is_negative(picture: Pillow.Image) -> bool:
+    """Whether a TIFF of more than 8 bits has white as 0: Pillow heeds that only up to 8 bits."""
+    return picture.format == "TIFF" and picture.getexif().get(PHOTOMETRIC) == WHITE_IS_ZERO
+
+
+def _without_transparency(picture: Pillow.Image) -> Pillow.Image:
+    if not picture.has_transparency_data:
+        return picture
+    black = Pillow.new("RGBA", picture.size, (0, 0, 0, 255))
+    return Pillow.alpha_composite(black, picture.convert("RGBA"))
+
+
+def _notes(picture: Pillow.Image, content: bytes) -> list[Note]:
+    """What is unusual about a picture that is used all the same."""
+    as_rgb = "save it as RGB or grayscale if that is not wanted"
+    notes = []
+    if picture.mode == "CMYK":
+        notes.append(("is in CMYK; its colors as RGB are approximate", as_rgb))
+    if picture.mode in ("P", "PA"):
+        notes.append(("has a color palette; it is used in full color", as_rgb))
+    if picture.has_transparency_data:
+        notes.append(("has an alpha channel; transparent parts become black", as_rgb))
+    if _orientation(picture) != 1:
+        notes.append(
+            ("is turned as its EXIF orientation says", "save it upright if that is not wanted")
+        )
+    if picture.mode in ("RGB", "RGBA", "LA") and _bits(picture, content) == 16:
+        notes.append(
+            ("has 16-bit colors, of which the upper 8 bits are used", "save it with 8 bits")
+        )
+    if picture.format != "MPO" and getattr(picture, "is_animated", False):
+        notes.append(("has several frames, of which the first is used", "save the one wanted"))
+    return notes
+
+
+def _bits(picture: Pillow.Image, content: bytes) -> int:
+    """Bits a sample, where the file format says so plainly; else 8."""
+    if picture.format == "PNG":
+        return content[24]  # its place in the header, which comes first
+    if picture.format == "TIFF":
+        bits = picture.getexif().get(BITS_PER_SAMPLE, 8)
+        return int(bits[0] if isinstance(bits, tuple) else bits)
+    return 8
+
+
+def _orientation(picture: Pillow.Image) -> int:
+    try:
+        orientation = picture.getexif().get(ORIENTATION, 1)
+    except Exception:  # damaged EXIF says nothing about the pixels
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _what_else(content: bytes) -> str:
+    """What a file is that no image format recognizes."""
+    start = content[:1024]
+    if b"\0" not in start and start.isascii():
+        return "is not an image but text"
+    return "is not an image, or its beginning is damaged"

@@ -1,0 +1,84 @@
+"""Reading and decoding all images of a data set, several at once, in order."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vitrial.data.io.decode import Decoded, DecodeError, decode, is_dicom
+from vitrial.data.manifest import Dataset, Reader
+from vitrial.errors import Problem, VitrialError
+from vitrial.protocol import Image
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an image.
+
+    Attributes:
+        name: In the manifest.
+        problems: What is wrong or worth knowing.
+        was_read: Whether its file could be read.
+        sha256: Of its file.
+        length: Likewise, in bytes.
+        is_dicom: Whether it is a DICOM file.
+        decoded: None where it cannot be used.
+    """
+
+    name: str
+    problems: list[Problem]
+    was_read: bool = True
+    sha256: str = ""
+    length: int = 0
+    is_dicom: bool = False
+    decoded: Decoded | None = None
+
+
+def decode_all(dataset: Dataset, image: Image) -> Iterator[Outcome]:
+    """Read and decode the images in order, a few ahead of what is taken."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    threads = min(32, (os.cpu_count() or 1) + 2)
+    ahead: deque[Future[Outcome]] = deque()
+    with (
+        Progress(
+            *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+        ) as progress,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        names = dataset.manifest["image"].tolist()
+        bar = progress.add_task(f"Preparing {dataset.name}", total=len(names))
+        for name in names:
+            ahead.append(pool.submit(_decode_one, name, dataset.reader, image))
+            if len(ahead) > 4 * threads:
+                yield ahead.popleft().result()
+                progress.advance(bar)
+        while ahead:
+            yield ahead.popleft().result()
+            progress.advance(bar)
+
+
+def _decode_one(name: str, reader: Reader, image: Image) -> Outcome:
+    try:
+        content = reader.read(name)
+    except VitrialError as error:
+        return Outcome(name, [Problem(name, str(error), "correct the file")], was_read=False)
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
+        fix = "check that the file is there and may be read"
+        return Outcome(name, [Problem(name, what, fix)], was_read=False)
+    dicom = is_dicom(content)
+    try:
+        decoded = decode(content, image)
+    except DecodeError as error:
+        return Outcome(name, [Problem(name, error.what, error.fix)], is_dicom=dicom)
+    notes = [Problem(name, what, fix, fatal=False) for what, fix in decoded.notes]
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Outcome(name, notes, True, sha256, len(content), dicom, decoded)

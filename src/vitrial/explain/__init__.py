@@ -1,0 +1,1 @@
+"""What each model looks at, and how right that is; changes no run."""

@@ -1,0 +1,1 @@
+"""Methods of explanation, one file each, and the one call for all."""

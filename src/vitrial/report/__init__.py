@@ -1,0 +1,1 @@
+"""The page, computed from what lies on disk."""

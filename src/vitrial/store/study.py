@@ -1,0 +1,364 @@
+"""A study as it lies on disk, and what can be said of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from vitrial.atomic import remove_leftovers, replacing
+from vitrial.compare.scores import run_scores
+from vitrial.compare.table import arm_table, caption, unlike
+from vitrial.data.audit.audit import Audit, read_audit
+from vitrial.data.audit.checks import write_problems
+from vitrial.data.prepared import Prepared
+from vitrial.errors import Problem, VitrialError
+from vitrial.layout import (
+    AUDIT,
+    EXPLANATIONS,
+    MANIFEST,
+    PARTS,
+    PRETRAINED,
+    PROBLEMS,
+    PROTOCOL,
+    REPORT,
+    RUN,
+    RUNS,
+    STUDY,
+    TUNING,
+)
+from vitrial.outputs import refuse_foreign
+from vitrial.protocol import Protocol
+from vitrial.protocol.file import ProtocolError, load_protocol, protocol_text, write_protocol
+from vitrial.records import (
+    DamagedError,
+    Record,
+    read_bytes,
+    read_record,
+    read_table,
+    reading,
+    write_record,
+)
+from vitrial.store.provenance import provenance
+from vitrial.store.run_folder import RunFolder
+from vitrial.study.plan import Stage, code_version
+
+REGISTERED = "registered"
+"""The key of `study.json` that holds the protocol."""
+FACTS = ("stages", "classes", "fingerprint", "split", "data")
+"""Keys that `study.json` has once the data are known."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study's folder.
+
+    `study.json` holds the protocol that was run, the list of stages and facts about the data;
+    `protocol.yaml` is the protocol to be read, `manifest.parquet` the data set with its split,
+    `audit/` what was found in its images; `runs/` and `pretrained/` hold the stages.
+
+    Attributes:
+        path: The folder.
+        protocol: The experiment.
+        facts: The content of `study.json`.
+        notes: What its reader should know, in sentences, such as that `protocol.yaml` was edited.
+    """
+
+    path: Path
+    protocol: Protocol
+    facts: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def write(
+        cls,
+        path: Path,
+        protocol: Protocol,
+        data: Prepared,
+        stages: list[Stage],
+        problems: list[Problem],
+        skipped: dict[str, str] | None = None,
+    ) -> Study:
+        """Lay down a study before its first run; the stages of a former plan are left in place."""
+        with replacing(path / MANIFEST) as temporary:
+            data.manifest.to_parquet(temporary, index=False)
+        write_problems(problems, path / PROBLEMS)
+        facts = {
+            **_registration(protocol),
+            "code": code_version(),
+            "data": data.name,
+            "classes": data.classes,
+            "fingerprint": data.fingerprint(),
+            "split": data.split_hash(),
+            "skipped": skipped or {},
+            "left_out": sum(problem.fatal for problem in problems),
+            "stages": [
+                {
+                    "folder": stage.folder,
+                    "kind": stage.kind,
+                    "name": stage.name,
+                    "arm": stage.arm.name,
+                    "backbone": stage.arm.backbone,
+                    "initialization": str(stage.arm.origin),
+                    "repetition": stage.repetition,
+                    "start": stage.start.folder if stage.start else None,
+                }
+                for stage in stages
+            ],
+        }
+        _keep_edited(path, protocol)
+        write_record(path / STUDY, facts, [MANIFEST, PROBLEMS])
+        write_protocol(protocol, path / PROTOCOL)
+        return cls(path, protocol, facts)
+
+    def status(self) -> pd.DataFrame:
+        """A row per stage: name, kind, status (see `RunFolder.status`), epochs and why.
+
+        Arms that were skipped have a row each.
+        """
+        rows = []
+        for stage in self.facts["stages"]:
+            folder = RunFolder(self.path / stage["folder"])
+            status = folder.status
+            why = {"failed": folder.failure, "damaged": folder.damage}.get(status, str)()
+            try:
+                epochs = len(folder.metrics())
+            except DamagedError as error:
+                epochs, why = 0, why or str(error)
+            rows.append({**stage, "status": status, "epochs": epochs, "why": why})
+        for arm, why in self.facts.get("skipped", {}).items():
+            skipped = {"name": arm, "arm": arm, "kind": "finetune", "status": "skipped"}
+            rows.append({**skipped, "epochs": 0, "why": why})
+        return pd.DataFrame(rows)
+
+    def stale_runs(self) -> list[str]:
+        """Run folders of former protocols, data or programs, which this study does not use."""
+        mine = {stage["folder"] for stage in self.facts["stages"]}
+        there = {
+            folder.relative_to(self.path).as_posix()
+            for kind in (RUNS, PRETRAINED)
+            for folder in self.path.glob(f"{kind}/*")
+        }
+        return sorted(there - mine)
+
+    def runs(self) -> list[tuple[dict[str, Any], RunFolder]]:
+        """The runs that have a result: what each is, and its folder."""
+        runs = (
+            (stage, RunFolder(self.path / stage["folder"]))
+            for stage in self.facts["stages"]
+            if stage["kind"] == "finetune"
+        )
+        return [(stage, folder) for stage, folder in runs if folder.is_finished]
+
+    def manifest(self) -> pd.DataFrame:
+        """The data set: image, label, group, split and metadata."""
+        return read_table(self.path / MANIFEST, self.facts, _way_out(self.path))
+
+    def problems(self) -> list[Problem]:
+        """What is wrong with the data sets, or worth knowing."""
+        path, way_out = self.path / PROBLEMS, _way_out(self.path)
+        content = read_bytes(path, self.facts, way_out).decode("utf-8")
+        with reading(path, way_out):
+            rows = list(csv.DictReader(io.StringIO(content, newline="")))
+            return [Problem(r["where"], r["what"], r["fix"], r["fatal"] == "True") for r in rows]
+
+    def audit(self) -> Audit | None:
+        """The audit of the data; none in a study of an older program."""
+        return read_audit(self.path / AUDIT, _way_out(self.path))
+
+    def scores(self) -> pd.DataFrame:
+        """A row per finished run and split: every metric, its cost and origin."""
+        return run_scores(
+            (stage, folder.predictions(), folder.result() | self._provenance(stage))
+            for stage, folder in self.runs()
+        )
+
+    def _provenance(self, run: dict[str, Any]) -> dict[str, Any]:
+        return provenance(self.path, run, self.facts["stages"])
+
+    def metrics(self) -> pd.DataFrame:
+        """A row per run and epoch, finished or not: arm, repetition, rate, losses and scores."""
+        tables = [
+            RunFolder(self.path / stage["folder"])
+            .metrics()
+            .assign(arm=stage["arm"], repetition=stage["repetition"])
+            for stage in self.facts["stages"]
+            if stage["kind"] == "finetune"
+        ]
+        return pd.concat(tables, ignore_index=True)
+
+    def selfsupervision(self) -> pd.DataFrame:
+        """A row per self-supervised pretraining, finished or not.
+
+        Columns `name`, `epochs`; `first_loss`, `loss`, `spread` (of the features) of its first and
+        last epochs; `knn_before` and `knn`: balanced accuracy of nearest neighbors on validation,
+        of the weights that it started from and of those at the last look; `minutes`.
+        """
+        rows = []
+        for stage in self.facts["stages"]:
+            metrics = RunFolder(self.path / stage["folder"]).metrics()
+            if stage["kind"] == "selfsupervise" and len(metrics):
+                last, looks = metrics.iloc[-1], metrics.get("knn", pd.Series(dtype=float)).dropna()
+                rows.append(
+                    {
+                        "name": stage["name"],
+                        "epochs": len(metrics),
+                        "first_loss": metrics["loss"].iloc[0],
+                        "loss": last["loss"],
+                        "spread": last["spread"],
+                        "knn_before": metrics["knn_before"].iloc[0],
+                        "knn": looks.iloc[-1] if len(looks) else math.nan,
+                        "minutes": metrics["seconds"].sum() / 60,
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def caption(self) -> str:
+        """What the table shows, in one line; in what its runs are unlike, and which are skipped."""
+        records = [{"arm": run["arm"], **self._provenance(run)} for run, _ in self.runs()]
+        title = caption(self.facts["data"], self.protocol.endpoint, len(self.facts["classes"]))
+        if skipped := ", ".join(self.facts.get("skipped", {})):
+            title += f"; skipped: {skipped}"
+        return ". ".join([title, *unlike(records)])
+
+    def table(self) -> pd.DataFrame:
+        """A row per arm: test endpoint, median and standard deviation over repetitions, cost."""
+        arms = [(str(arm.origin), arm.backbone) for arm in self.protocol.arms]
+        return arm_table(self.scores(), self.protocol.endpoint, arms)
+
+
+def load_study(path: Path | str) -> Study:
+    """Open a study's folder.
+
+    The protocol is the one that was run, whatever has become of `protocol.yaml` since.
+
+    Raises:
+        VitrialError: There is no study there.
+        DamagedError: What says what it is, is damaged.
+    """
+    path = Path(path)
+    if not holds_study(path):
+        raise VitrialError(
+            f"{path} holds no study: name the folder that `vitrial run` printed, or run one first."
+        )
+    facts = read_record(path / STUDY, _way_out(path), ("stages",))
+    if not facts.keys() >= set(FACTS):
+        raise VitrialError(
+            f"{path} has no run yet: `vitrial run {shlex.quote(str(path))}` begins, or goes on."
+        )
+    if REGISTERED not in facts:  # of an older program
+        return Study(path, load_protocol(path / PROTOCOL, build=False), facts)
+    protocol = _protocol_of(facts)
+    return Study(path, protocol, facts, tuple(_edited(path, protocol)))
+
+
+def registered_protocol(path: Path) -> Protocol:
+    """The protocol of a study; of one whose `study.json` is damaged, that of `protocol.yaml`.
+
+    Raises:
+        VitrialError: There is no protocol to be read.
+    """
+    try:
+        facts = read_record(path / STUDY, _way_out(path), (REGISTERED,))
+        return _protocol_of(facts)
+    except DamagedError as error:
+        try:
+            return load_protocol(path / PROTOCOL, build=False)
+        except ProtocolError:
+            raise VitrialError(
+                f"{error.path} is {error.what} and {path / PROTOCOL} cannot be read: name the "
+                f"protocol's own file, with `--out {shlex.quote(str(path))}`."
+            ) from error
+
+
+def register(path: Path, protocol: Protocol) -> None:
+    """Begin a study: nothing of the user's is in its folder, which says what it is from now on.
+
+    Files that processes left behind when they were killed are removed.
+
+    Raises:
+        VitrialError: The folder is not empty and holds no study.
+    """
+    refuse_foreign_study(path)
+    if not holds_study(path):
+        write_record(path / STUDY, {**_registration(protocol), "stages": []})
+    explanations = path / EXPLANATIONS
+    remove_leftovers(path, path / AUDIT, path / REPORT, explanations, explanations / PARTS)
+
+
+def refuse_foreign_study(path: Path) -> None:
+    """Refuse a folder that is not empty and holds no study, before anything is looked for.
+
+    Raises:
+        VitrialError: It is such a folder.
+    """
+    if not holds_study(path):
+        refuse_foreign(path, (), "study")
+
+
+def holds_study(path: Path) -> bool:
+    """Whether vitrial wrote the folder: it has `study.json`, or a run if that was lost."""
+    marks = (STUDY, *(f"{kind}/*/{RUN}" for kind in (RUNS, PRETRAINED, TUNING)))
+    return any(any(path.glob(mark)) for mark in marks)
+
+
+def _registration(protocol: Protocol) -> Record:
+    return {"protocol": protocol.hash(), REGISTERED: protocol.model_dump(mode="json")}
+
+
+def _protocol_of(facts: Record) -> Protocol:
+    try:
+        return Protocol.model_validate_json(json.dumps(facts[REGISTERED]))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise VitrialError(
+            "The study was run by another version of vitrial, whose protocol this one cannot read "
+            f"({'.'.join(map(str, first['loc']))}: {first['msg']}): use that version."
+        ) from error
+
+
+def _way_out(path: Path) -> str:
+    """What the user can do about a damaged file of a study."""
+    return f"`vitrial run {shlex.quote(str(path))}` computes it anew"
+
+
+def _edited(path: Path, protocol: Protocol) -> list[str]:
+    """A sentence if `protocol.yaml` does not say what was run."""
+    if _says(path / PROTOCOL, protocol):
+        return []
+    study = shlex.quote(str(path))
+    return [
+        f"{path / PROTOCOL} is not the protocol that was run: it has been edited, damaged or "
+        "removed since, and is ignored. What it says is run by "
+        f"`vitrial run {study}/{PROTOCOL} --out ANOTHER_FOLDER`; `vitrial run {study}` restores it."
+    ]
+
+
+def _says(file: Path, protocol: Protocol) -> bool:
+    """Whether a file says a protocol, however it is written."""
+    try:
+        if file.read_text(encoding="utf-8") == protocol_text(protocol):
+            return True
+        return load_protocol(file, build=False).hash() == protocol.hash()
+    except (OSError, ValueError, ProtocolError):
+        return False
+
+
+def _keep_edited(path: Path, protocol: Protocol) -> None:
+    """Rename a `protocol.yaml` that the user edited, before it is written anew."""
+    file = path / PROTOCOL
+    try:
+        facts = read_record(path / STUDY, "", (REGISTERED,))
+        known = [protocol, _protocol_of(facts)]
+    except VitrialError:
+        known = [protocol]
+    if file.exists() and not any(_says(file, one) for one in known):
+        file.replace(path / f"{PROTOCOL}.edited")

@@ -1,0 +1,1 @@
+"""Carrying a protocol out: its plan, its checks, its stages."""

@@ -1,0 +1,1 @@
+"""The training loops, what they share, and how they resume."""

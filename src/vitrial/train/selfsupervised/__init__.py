@@ -1,0 +1,1 @@
+"""Self-supervision: methods, their views and their loop."""
