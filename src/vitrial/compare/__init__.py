@@ -1,1 +1,1 @@
-"""Tables in, tables out: scores, effects with their intervals, and verdicts; nothing here trains."""
+"""Tables in, tables out: scores, effects with intervals, verdicts; nothing here trains."""
