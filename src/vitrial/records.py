@@ -19,9 +19,14 @@ import pandas as pd
 from vitrial.atomic import write_json
 from vitrial.errors import VitrialError
 from vitrial.layout import DAMAGED
+from vitrial.legacy import translated
 
-SEAL, FILES = "sha256", "files"
-"""Keys of a record: its own checksum; for each file beside it, its `bytes` and `sha256`."""
+FORMAT, SEAL, FILES = "format", "sha256", "files"
+"""Keys of a record: the number of its format; its own checksum; for each file beside it, its
+`bytes` and `sha256`."""
+PRESENT = 2
+"""The format that is written; what has no number is of version 0.1 (see `vitrial.legacy`). Raise it
+when a reader would take a record for something else, and keep reading the former ones."""
 
 Record = dict[str, Any]
 
@@ -44,16 +49,18 @@ def write_record(path: Path, content: Record, files: Iterable[str] = ()) -> None
 
     Args:
         path: The file.
-        content: What it says; JSON-able, without the keys `files` and `sha256`.
+        content: What it says; JSON-able, without the keys `format`, `files` and `sha256`.
         files: Names of files in its folder, whose checksums it takes along.
     """
     sums = {name: _sum_of_file(path.parent / name) for name in files}
-    content = json.loads(json.dumps({**content, FILES: sums}, default=str))
+    content = json.loads(json.dumps({FORMAT: PRESENT, **content, FILES: sums}, default=str))
     write_json(path, {**content, SEAL: _sum_of_content(content)})
 
 
 def read_record(path: Path, way_out: str, keys: Iterable[str] = ()) -> Record:
-    """Read a record and verify it; one of an older program, which has no checksum, is believed.
+    """Read a record and verify it; one of an older program is translated.
+
+    One that has no checksum is believed.
 
     Args:
         path: The file.
@@ -62,14 +69,19 @@ def read_record(path: Path, way_out: str, keys: Iterable[str] = ()) -> Record:
 
     Raises:
         DamagedError: It is missing, or not what was written.
+        VitrialError: A newer program wrote it.
     """
     with reading(path, way_out):
         content: Record = json.loads(path.read_text(encoding="utf-8"))
         seal = content.pop(SEAL, None)
         if seal is not None and seal != _sum_of_content(content):
             raise ValueError("its checksum differs")
-        if missing := set(keys) - content.keys():
+        number = int(content.get(FORMAT, 1))
+        content = translated(content) if number == 1 else content
+        if number <= PRESENT and (missing := set(keys) - content.keys()):
             raise ValueError(f"it lacks {missing}")
+    if number > PRESENT:
+        raise VitrialError(f"{path} was written by a newer version of vitrial: use that version.")
     return content
 
 

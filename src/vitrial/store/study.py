@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from pydantic import ValidationError
 
 from vitrial.atomic import remove_leftovers, replacing
@@ -35,6 +36,7 @@ from vitrial.layout import (
     STUDY,
     TUNING,
 )
+from vitrial.legacy import translated
 from vitrial.outputs import refuse_foreign
 from vitrial.protocol import Protocol
 from vitrial.protocol.file import ProtocolError, load_protocol, protocol_text, write_protocol
@@ -167,7 +169,7 @@ class Study:
         path, way_out = self.path / PROBLEMS, _way_out(self.path)
         content = read_bytes(path, self.facts, way_out).decode("utf-8")
         with reading(path, way_out):
-            rows = list(csv.DictReader(io.StringIO(content, newline="")))
+            rows = [*map(translated, csv.DictReader(io.StringIO(content, newline="")))]
             return [Problem(r["where"], r["what"], r["fix"], r["fatal"] == "True") for r in rows]
 
     def audit(self) -> Audit | None:
@@ -348,7 +350,18 @@ def _says(file: Path, protocol: Protocol) -> bool:
         if file.read_text(encoding="utf-8") == protocol_text(protocol):
             return True
         return load_protocol(file, build=False).hash() == protocol.hash()
-    except (OSError, ValueError, ProtocolError):
+    except (OSError, ValueError):
+        return False
+    except ProtocolError:
+        return _said_in_old_words(file, protocol)
+
+
+def _said_in_old_words(file: Path, protocol: Protocol) -> bool:
+    """Whether a file of version 0.1 says a protocol."""
+    try:
+        content = translated(yaml.safe_load(file.read_text(encoding="utf-8")))
+        return Protocol.model_validate_json(json.dumps(content)).hash() == protocol.hash()
+    except (yaml.YAMLError, ValueError):
         return False
 
 
