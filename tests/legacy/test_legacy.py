@@ -123,7 +123,7 @@ def test_the_command_line_prints_its_table_and_status(folder):
 
 
 def test_a_model_of_it_is_loaded_and_exported(study, tmp_path):
-    run, folder = study.runs()[0]
+    _, folder = study.runs()[0]
     trained = load_model(folder.path)
     assert trained.classes == study.facts["classes"]
     predictions = folder.predictions()
