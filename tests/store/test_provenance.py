@@ -35,10 +35,10 @@ def entries(*starts, repetitions=5, **changes):
     ]
 
 
-def record(root, stage, seconds, machines=(MACHINE,), weights=None):
+def record(root, stage, seconds, machines=(MACHINE,), weights=None, code=None):
     folder = root / stage["folder"]
     folder.mkdir(parents=True)
-    write_record(folder / "run.json", {"machines": list(machines)})
+    write_record(folder / "run.json", {"machines": list(machines), "code": code or {}})
     result = {"training_seconds": seconds, "weights": weights, "epochs": 1}
     write_record(folder / "result.json", result)
 
@@ -91,6 +91,14 @@ def test_weights_and_machines_are_those_of_the_whole_chain(tmp_path):
     assert (found["weights"], found["weights_sha256"]) == ("tv_in1k", SHA)
     assert found["precision"] == "32-true and bf16-mixed"
     assert found["device"] == "NVIDIA H100 and x86_64"
+
+
+def test_the_programs_of_the_whole_chain_are_told(tmp_path):
+    stages = entries("random+dino", repetitions=1)
+    record(tmp_path, stages[0], 600.0, code={"vitrial": "1", "torch": "2.9.0"})
+    record(tmp_path, stages[1], 100.0, code={"vitrial": "1", "torch": "2.9.1"})
+    found = provenance(tmp_path, stages[1], stages)
+    assert found["program"] == {"vitrial": "1", "torch": "2.9.0 and 2.9.1"}
 
 
 def test_a_file_of_ones_own_goes_by_its_name(tmp_path):

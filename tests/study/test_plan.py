@@ -3,6 +3,7 @@ import pytest
 from vitrial.protocol import Arm, Plateau, Protocol, Recipe
 from vitrial.study.plan import plan
 from vitrial.study.tune import tuning_stages
+from vitrial.study.versions import VERSIONS
 
 ARMS = [
     Arm(backbone="resnet10t"),
@@ -89,6 +90,25 @@ def test_the_tag_of_the_weights_is_part_of_the_key_and_not_of_the_seed():
     ]
     assert stages[0].key == stages[1].key != stages[2].key
     assert len({stage.seed for stage in stages}) == 1
+
+
+def test_keys_are_the_same_on_every_machine(tmp_path, monkeypatch):
+    """Neither a build of torch nor a file of timm's weights that lies here is part of one."""
+    arms = [Arm(backbone="resnet50", initialization="imagenet:tv_in1k"), ARMS[1]]
+    before = keys_by_name(plan(protocol_with(arms=arms), FINGERPRINTS))
+    monkeypatch.setenv("VITRIAL_CACHE", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "resnet50.tv_in1k.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.0.1+cpu")
+    assert keys_by_name(plan(protocol_with(arms=arms), FINGERPRINTS)) == before
+
+
+def test_a_version_renames_its_own_kind_of_stage_and_what_follows(monkeypatch):
+    base = keys_by_name(plan(ladder(), FINGERPRINTS))
+    monkeypatch.setitem(VERSIONS, "selfsupervise", 1000)
+    other = keys_by_name(plan(ladder(), FINGERPRINTS))
+    changed = {name for name in base if base[name] != other[name]}
+    assert changed == {name for name in base if "+dino" in name or "+byol" in name}
 
 
 def test_seeds_differ_between_arms_and_repetitions():

@@ -19,6 +19,7 @@ from vitrial.errors import VitrialError
 from vitrial.explain.subject import Subject
 from vitrial.protocol import Protocol
 from vitrial.protocol.file import relocated
+from vitrial.records import FORMAT
 from vitrial.seeds import draw_names
 from vitrial.store.study import Study
 
@@ -57,9 +58,9 @@ def drawn_images(
     """
     protocol = relocated(study.protocol, root)
     data = prepare_data(protocol.data, protocol.split, protocol.image, cache_root)
-    if (
-        data.split_hash() != study.facts["split"]
-        or data.fingerprint() != study.facts["fingerprint"]
+    if data.split_hash() != study.facts["split"] or (
+        FORMAT in study.facts  # version 0.1 took fingerprints otherwise
+        and data.fingerprint() != study.facts["fingerprint"]
     ):
         raise VitrialError(
             f"The data are not those of {study.path}: images, labels, groups or split have changed "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,17 @@ from vitrial.explain.methods.registry import METHODS, note_on
 from vitrial.explain.shown import Shown, ShownMap, write_shown
 from vitrial.explain.subject import Subject
 from vitrial.explain.trained import load_model, random_model
+from vitrial.explain.versions import MEASURES as MEASURED
+from vitrial.explain.versions import SANITY as RANDOMIZED
+from vitrial.explain.versions import version_of
 from vitrial.layout import EXPLAINED, EXPLANATIONS, MEASURES, PARTS, SANITY, SHOWN
 from vitrial.models.family import family
 from vitrial.protocol import digest
 from vitrial.records import DamagedError, read_record, read_table, write_record
 from vitrial.spelling import did_you_mean
+from vitrial.store.program import program
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.study import Study
-from vitrial.study.plan import explanation_version
 
 SANITY_IMAGES = 16
 """On which maps are compared as the weights are randomized."""
@@ -50,7 +54,7 @@ def explain_study(
     """Explain the answers of every arm on the same images.
 
     What is done is kept, model by model and method by method: an interrupted call goes on when it
-    is repeated, and one with other images, weights or another program begins anew.
+    is repeated, and one with other images, weights or versions begins anew.
 
     Args:
         study: With finished runs.
@@ -112,7 +116,8 @@ def explain_study(
             found.to_parquet(temporary, index=False)
     first = list({run[0]["arm"]: run for run in reversed(runs)}.values())[::-1]
     write_shown(show(first, subject, measures, methods), folder / SHOWN)
-    write_record(folder / EXPLAINED, {}, [MEASURES, SANITY, SHOWN])
+    made_by = {"program": program() | {"captum": version("captum")}}
+    write_record(folder / EXPLAINED, made_by, [MEASURES, SANITY, SHOWN])
     _tell_unread(subject, measures, folder, console)
     return folder
 
@@ -168,11 +173,11 @@ class _Parts:
 
     def __init__(self, folder: Path, subject: Subject, faithful: bool, bar: Progress) -> None:
         self.folder, self.subject, self.faithful, self.bar = folder, subject, faithful, bar
-        self.decisive = [subject.fingerprint(), explanation_version(), faithful]
+        self.images = subject.fingerprint()
 
     def measures(self, run: Run, trained: TrainedModel, method: str) -> pd.DataFrame:
         """A row per image: see `vitrial.explain.measure.measure`."""
-        path = self._path(run, method)
+        path = self._path(run, method, version_of(method), MEASURED, self.faithful)
         if (found := _read_part(path)) is None:
             task = self.bar.add_task(f"{run[0]['name']}: {method}", total=len(self.subject.rows))
             table = measure(
@@ -183,7 +188,7 @@ class _Parts:
 
     def sanity(self, run: Run, trained: TrainedModel, method: str) -> pd.DataFrame:
         """Columns method, step, layers, image, correlation."""
-        path = self._path(run, f"{method}-sanity")
+        path = self._path(run, f"{method}-sanity", version_of(method), RANDOMIZED)
         if (found := _read_part(path)) is None:
             task = self.bar.add_task(f"{run[0]['name']}: sanity of {method}", total=None)
             rows = self.subject.rows.iloc[:SANITY_IMAGES]
@@ -204,8 +209,8 @@ class _Parts:
             found = _write_part(pd.concat(tables).assign(method=method), path)
         return found
 
-    def _path(self, run: Run, what: str) -> Path:
-        key = digest([run[0]["folder"], what, *self.decisive])
+    def _path(self, run: Run, what: str, *decisive: int) -> Path:
+        key = digest([run[0]["folder"], what, self.images, *decisive])
         return self.folder / f"{run[1].path.name}-{what}-{key}.parquet"
 
 

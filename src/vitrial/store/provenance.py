@@ -20,8 +20,8 @@ def provenance(root: Path, run: dict[str, Any], stages: list[dict[str, Any]]) ->
         `weights` and `weights_sha256` of the file that the first stage started from, None without
         one; `pretraining_seconds`, what all earlier stages took, and `pretraining_share_seconds`,
         the same with each divided by the runs of the study that start from it; `total_seconds`,
-        the run's own training and that share; `precision` and `device`, of all stages, joined by
-        ` and ` where there were several.
+        the run's own training and that share; `precision`, `device` and `program` (the versions by
+        name), of all stages, joined by ` and ` where there were several.
     """
     chain = chain_of(run, stages)
     results = [RunFolder(root / stage["folder"]).result() for stage in chain]
@@ -31,7 +31,9 @@ def provenance(root: Path, run: dict[str, Any], stages: list[dict[str, Any]]) ->
         for stage, full in zip(chain[:-1], seconds[:-1], strict=True)
     ]
     weights = results[0].get("weights") or {}
-    machines = [machine for stage in chain for machine in _machines(root / stage["folder"])]
+    records = [RunFolder(root / stage["folder"]).identity() for stage in chain]
+    machines = [machine for record in records for machine in record["machines"]]
+    programs = [record.get("code", {}) for record in records]
     return {
         "weights": weights.get("tag") or weights.get("file"),
         "weights_sha256": weights.get("sha256"),
@@ -43,6 +45,10 @@ def provenance(root: Path, run: dict[str, Any], stages: list[dict[str, Any]]) ->
             machine["cpu"] if machine["device"] == "cpu" else machine["device"]
             for machine in machines
         ),
+        "program": {
+            name: _joined(program[name] for program in programs if name in program)
+            for name in dict.fromkeys(name for program in programs for name in program)
+        },
     }
 
 
@@ -59,11 +65,6 @@ def _runs_from(stage: dict[str, Any], stages: list[dict[str, Any]]) -> int:
     """How many runs of the study, done or planned, start from a stage."""
     runs = [other for other in stages if other["kind"] == "finetune"]
     return sum(stage["folder"] in {s["folder"] for s in chain_of(run, stages)} for run in runs)
-
-
-def _machines(folder: Path) -> list[dict[str, Any]]:
-    machines: list[dict[str, Any]] = RunFolder(folder).identity()["machines"]
-    return machines
 
 
 def _joined(names: Any) -> str:

@@ -49,9 +49,11 @@ from vitrial.records import (
     reading,
     write_record,
 )
+from vitrial.store.program import program
 from vitrial.store.provenance import provenance
 from vitrial.store.run_folder import RunFolder
-from vitrial.study.plan import Stage, code_version
+from vitrial.study.plan import Stage
+from vitrial.study.versions import DATA, VERSIONS
 
 REGISTERED = "registered"
 """The key of `study.json` that holds the protocol."""
@@ -95,7 +97,8 @@ class Study:
         write_problems(problems, path / PROBLEMS)
         facts = {
             **_registration(protocol),
-            "code": code_version(),
+            "code": program(),
+            "versions": {**VERSIONS, "data": DATA},
             "data": data.name,
             "classes": data.classes,
             "fingerprint": data.fingerprint(),

@@ -1,23 +1,23 @@
 """From a protocol to its runs: a small graph of stages, each named by all that decides its result.
 
 A stage's key is a digest of everything that its bits depend on, so that a changed protocol, data
-set or program makes new runs and never mixes with old ones, while runs that a change does not
-touch (another arm, more repetitions) are kept.
+set or version (`vitrial.study.versions`) makes new runs and never mixes with old ones, while runs
+that a change does not touch (another arm, more repetitions) are kept. It is the same on every
+machine: what computed a run is in the run's record.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from importlib.metadata import version
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from vitrial.models.initialization import local_weights, sha256_of
+from vitrial.models.initialization import sha256_of
 from vitrial.protocol import Arm, Byol, Data, Dino, Protocol, Recipe, digest
 from vitrial.protocol.checks import GRADED
 from vitrial.seeds import seed_of
+from vitrial.study.versions import DATA, VERSIONS
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Stage:
         recipe: How to optimize.
         seed: Decides every random draw.
         start: The stage whose weights it starts from.
-        inputs: What else decides its bits: data, the draw of labels, views, endpoint, program.
+        inputs: What else decides its bits: data, the draw of labels, views, endpoint.
     """
 
     kind: Literal["pretrain", "selfsupervise", "finetune", "tune"]
@@ -56,6 +56,7 @@ class Stage:
                 "backbone": self.arm.model,
                 "initialization": str(self.arm.origin),
                 "weights": content_of(self.arm),
+                "version": [VERSIONS[self.kind], DATA],
                 "recipe": self.recipe.model_dump(mode="json"),
                 "seed": self.seed,
                 "start": self.start.key if self.start else None,
@@ -114,41 +115,6 @@ def sources_used(protocol: Protocol) -> dict[str, Data]:
     """The entries of `sources` that arms transfer from."""
     used = {arm.origin.of for arm in protocol.arms if arm.origin.kind == "transfer"}
     return {name: data for name, data in protocol.sources.items() if name in used}
-
-
-AFTERWARDS = ("__main__.py", "cli.py", "compare", "explain", "report", "store", "terminal.py")
-"""Files and folders of the program that change no run."""
-AFTERWARDS_OF_STUDY = ("footprint.py", "preflight.py", "progress.py")
-
-
-@cache
-def code_version() -> dict[str, str]:
-    """The program as far as runs depend on it: versions, and a digest of vitrial's sources."""
-    package = Path(__file__).parents[1]
-    sources = (path.relative_to(package) for path in package.rglob("*.py"))
-    deciding = [
-        package / path
-        for path in sources
-        if path.parts[0] not in AFTERWARDS
-        and not (path.parts[0] == "study" and path.name in AFTERWARDS_OF_STUDY)
-    ]
-    return {
-        "vitrial": f"{version('vitrial')}+{_digest_of(deciding)}",
-        **{name: version(name) for name in ("torch", "torchvision", "timm", "lightly")},
-    }
-
-
-@cache
-def explanation_version() -> dict[str, str]:
-    """The program as far as explanations of runs depend on it."""
-    package = Path(__file__).parents[1]
-    sources = list((package / "explain").rglob("*.py"))
-    return {**code_version(), "explain": _digest_of(sources), "captum": version("captum")}
-
-
-def _digest_of(sources: list[Path]) -> str:
-    content = b"\0".join(path.read_bytes() for path in sorted(sources))
-    return hashlib.sha256(content).hexdigest()[:8]
 
 
 def _finetune(protocol: Protocol, arm: Arm, repetition: int, fingerprints: dict[str, str]) -> Stage:
@@ -222,7 +188,6 @@ def _inputs(protocol: Protocol, fingerprint: str) -> dict[str, Any]:
         "data": fingerprint,
         "channels": protocol.image.channels,
         "augment": protocol.augment.model_dump(mode="json"),
-        "code": code_version(),
     }
 
 
@@ -237,6 +202,9 @@ def _labeled(protocol: Protocol, repetition: int | None) -> dict[str, Any]:
 
 
 def content_of(arm: Arm) -> str | None:
-    """Digest of the file of weights that an arm starts from, where it lies here already."""
-    weights = local_weights(arm)
-    return sha256_of(weights) if weights is not None and weights.is_file() else None
+    """Digest of an arm's own file of weights, `file:PATH`; timm's are named by their tag.
+
+    None where it starts from others, or the file is missing.
+    """
+    path = Path(arm.origin.of)
+    return sha256_of(path) if arm.origin.kind == "file" and path.is_file() else None

@@ -28,7 +28,8 @@ from vitrial.store.run_folder import RunFolder
 from vitrial.store.study import load_study
 from vitrial.study.footprint import Footprint, footprint, free_memory
 from vitrial.study.initial import initial_model
-from vitrial.study.plan import Stage, code_version, plan, sources_used
+from vitrial.study.plan import Stage, plan, sources_used
+from vitrial.study.versions import DATA, VERSIONS
 
 EXTRAS = {"cbis_ddsm": "dicom", "dicom": "dicom", "huggingface": "huggingface"}
 """Sources of data that need an extra."""
@@ -181,13 +182,13 @@ def _left(protocol: Protocol, root: Path, planner: Planner) -> list[_Left]:
 
 
 def _done(protocol: Protocol, root: Path) -> Counter[tuple[str, str]]:
-    """How many stages of each kind and arm are done, in a study of this protocol and program."""
+    """How many stages of each kind and arm are done, if protocol and versions are the same."""
     try:
         study = load_study(root)
     except VitrialError:  # there is none yet
         return Counter()
-    facts = (study.facts.get("protocol"), study.facts.get("code"))
-    if facts != (protocol.hash(), code_version()):
+    facts = (study.facts.get("protocol"), study.facts.get("versions"))
+    if facts != (protocol.hash(), {**VERSIONS, "data": DATA}):
         return Counter()
     rows = study.status().to_dict("records")
     return Counter((row["kind"], row["arm"]) for row in rows if row["status"] == "done")

@@ -19,12 +19,14 @@ from vitrial.outputs import refuse_foreign
 from vitrial.protocol import Arm, Augment, Byol, Dino, Image, digest
 from vitrial.records import read_record
 from vitrial.seeds import seed_of
+from vitrial.store.program import program
 from vitrial.store.run_folder import RunFolder
 from vitrial.study.execute import default_workers
 from vitrial.study.initial import initial_model
-from vitrial.study.plan import code_version, content_of
+from vitrial.study.plan import content_of
 from vitrial.study.run import machine
 from vitrial.study.selfsupervise import build_siamese, summary
+from vitrial.study.versions import VERSIONS
 from vitrial.train.checkpoint import History
 from vitrial.train.launch import launch
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain
@@ -84,7 +86,7 @@ def pretrain_folder(
         "seed": seed,
         "data": images.fingerprint(),
         "weights": content_of(arm),
-        "code": code_version(),
+        "version": VERSIONS["selfsupervise"],
     }
     folder = RunFolder(out)
     with folder.claim() as claimed:
@@ -97,7 +99,9 @@ def pretrain_folder(
         if folder.status == "done":
             return out / WEIGHTS
         fabric = launch(recipe.precision)
-        folder.begin({**identity, "key": digest(identity), "machine": machine(fabric)})
+        folder.begin(
+            {**identity, "key": digest(identity), "code": program(), "machine": machine(fabric)}
+        )
         mean, std = pixel_statistics(*part)
         weights = weights_record(arm)
         start = initial_model(arm, 0, image.channels, augment.crop, training_seed)

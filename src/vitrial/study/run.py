@@ -22,6 +22,7 @@ from vitrial.evaluate.predict import CentralView, predict
 from vitrial.layout import WEIGHTS
 from vitrial.models.initialization import weights_record
 from vitrial.protocol import Protocol, Recipe
+from vitrial.store.program import program
 from vitrial.store.run_folder import RunFolder
 from vitrial.study.initial import initial_model, normalization
 from vitrial.study.plan import Stage
@@ -136,7 +137,7 @@ def _identity(
         "classes": data.classes,
         "channels": protocol.image.channels,
         "crop": protocol.augment.crop,
-        "code": stage.inputs["code"],
+        "code": program(),
         "machine": machine(fabric),
     }
 
