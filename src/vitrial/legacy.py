@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from vitrial.layout import AUDIT, AUDIT_FACTS
+from vitrial.layout import ATTEMPTS, AUDIT, AUDIT_FACTS, STAGE
 
 KEYS = {
     "centre_momentum": "center_momentum",
@@ -29,7 +29,8 @@ NAMED_BY_USERS = ("sources", "skipped", "relabel")
 METHODS = {"centre": "center"}
 """Values of the column `method`."""
 FOLDERS = {AUDIT: "examination"}
-FILES = {AUDIT_FACTS: "examination.json"}
+RUN = "run.json"
+FILES = {AUDIT_FACTS: "examination.json", STAGE: RUN, ATTEMPTS: RUN}
 
 
 def translated(content: Any) -> Any:
@@ -38,6 +39,10 @@ def translated(content: Any) -> Any:
         return [translated(item) for item in content]
     if not isinstance(content, dict):
         return content
+    if {"backbone", "base_lr"} <= content.keys():  # an arm
+        rate = content["base_lr"]
+        content = {key: value for key, value in content.items() if key != "base_lr"}
+        content["recipe"] = None if rate is None else {"base_lr": rate}
     return {
         KEYS.get(key, key): (
             {name: translated(named) for name, named in value.items()}
@@ -61,3 +66,38 @@ def path_of(path: Path) -> Path:
     folder = path.parent.with_name(FOLDERS.get(path.parent.name, path.parent.name))
     former = folder / FILES.get(path.name, path.name)
     return former if former.exists() else path
+
+
+def stage(run: dict[str, Any]) -> dict[str, Any]:
+    """What a stage was, of its `run.json`; it is not carried out again, so that much may lack."""
+    kind, labeled, data = run["kind"], run.get("labeled"), run["data"]
+    return {
+        "kind": kind,
+        "arm": run["arm"],
+        "repetition": run.get("repetition"),
+        "dataset": run["arm"]["initialization"].partition(":")[2] if kind == "pretrain" else "data",
+        "recipe": run["recipe"],
+        "seed": run["seed"],
+        "versions": (0, 0),
+        "image": {"channels": run["channels"]},
+        "augment": run.get("augment", {"crop": run["crop"]}),
+        "data": data["fingerprint"] if isinstance(data, dict) else data,
+        "start": run.get("start"),
+        "labeled": labeled,
+    }
+
+
+def attempts(run: dict[str, Any]) -> dict[str, Any]:
+    """Who was at work on a stage, of its `run.json`, which named the last program alone."""
+    program = run.get("code", {})
+    return {"attempts": [{"machine": one, "program": program} for one in run["machines"]]}
+
+
+def result(content: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """What a stage gave, of its `result.json`; `run.json` named the classes."""
+    return {**content, "classes": run["classes"] if run["kind"] != "selfsupervise" else []}
+
+
+def facts(content: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a study, of its `study.json`."""
+    return {**content, "program": content.get("code", {})}

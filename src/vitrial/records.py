@@ -9,17 +9,20 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pandas as pd
+from pydantic import TypeAdapter
 
 from vitrial.atomic import write_json
 from vitrial.errors import VitrialError
 from vitrial.layout import DAMAGED
-from vitrial.legacy import translated
+from vitrial.legacy import path_of, translated
 
 FORMAT, SEAL, FILES = "format", "sha256", "files"
 """Keys of a record: the number of its format; its own checksum; for each file beside it, its
@@ -29,6 +32,7 @@ PRESENT = 2
 when a reader would take a record for something else, and keep reading the former ones."""
 
 Record = dict[str, Any]
+Typed = TypeVar("Typed")
 
 
 class DamagedError(VitrialError):
@@ -83,6 +87,52 @@ def read_record(path: Path, way_out: str, keys: Iterable[str] = ()) -> Record:
     if number > PRESENT:
         raise VitrialError(f"{path} was written by a newer version of vitrial: use that version.")
     return content
+
+
+def write_typed(path: Path, value: Any, files: Iterable[str] = (), **more: Any) -> None:
+    """Write a dataclass as a record.
+
+    Args:
+        path: The file.
+        value: Whose fields make the content.
+        files: As in `write_record`.
+        more: Further keys.
+    """
+    content = _adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
+    write_record(path, content | more, files)
+
+
+def read_typed(
+    kind: type[Typed],
+    path: Path,
+    way_out: str,
+    former: Callable[[Record], Record] = lambda content: content,
+) -> Typed:
+    """Read and verify what `write_typed` wrote.
+
+    Args:
+        kind: The dataclass.
+        path: The file; of version 0.1, where that put it.
+        way_out: What the user can do if it is damaged; follows a colon.
+        former: Makes the fields out of a record of version 0.1.
+
+    Raises:
+        DamagedError: It is missing, or not what was written.
+        VitrialError: A newer program wrote it.
+    """
+    path = path_of(path)
+    content = read_record(path, way_out)
+    with reading(path, way_out):
+        if FORMAT not in content:
+            content = former(content)
+        known = {field.name for field in fields(cast(Any, kind))}
+        told = {name: value for name, value in content.items() if name in known}
+        return cast(Typed, _adapter(cast(Hashable, kind)).validate_json(json.dumps(told)))
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(cast(Any, kind))
 
 
 def read_table(path: Path, record: Record, way_out: str) -> pd.DataFrame:

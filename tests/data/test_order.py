@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 from vitrial.errors import VitrialError
 from vitrial.evaluate.metrics import quadratic_kappa
 from vitrial.protocol import MedMnistData, Protocol
-from vitrial.study.execute import prepare_datasets
+from vitrial.study.datasets import prepare_datasets
 
 GRADES = ["none", "mild", "moderate", "severe"]
 

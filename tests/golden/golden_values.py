@@ -21,10 +21,11 @@ from PIL import Image as Picture
 from vitrial.data.prepared import Prepared
 from vitrial.data.split import split_manifest
 from vitrial.protocol import Protocol, Split
-from vitrial.store.run_folder import RunFolder
+from vitrial.store.run_folder import RunFolder, lay_down
+from vitrial.store.stage import Stage
 from vitrial.store.study import register
-from vitrial.study.execute import fingerprints, prepare_datasets
-from vitrial.study.plan import Stage, plan
+from vitrial.study.datasets import fingerprints, prepare_datasets
+from vitrial.study.plan import plan
 from vitrial.study.run import run_stage
 from vitrial.study.tune import tuning_stages
 from vitrial.study.versions import DATA, VERSIONS
@@ -60,11 +61,12 @@ def golden_values(folder: Path) -> dict[str, dict[str, object]]:
     stages = [*plan(protocol, known), *tuning_stages(protocol, (2e-3,), known)]
     found = {kind: Watched() for kind in VERSION}
     _watch_data(found["data"], datasets["data"])
+    lay_down(folder / "study", stages)
     done = set()
     for stage in stages:
         if stage.key not in done and (stage.kind != "tune" or stage.arm.initialization == "random"):
             done.add(stage.key)
-            found[stage.kind].carry_out(stage, protocol, datasets, folder / "study")
+            found[stage.kind].carry_out(stage, datasets, folder / "study")
     return {kind: {"version": VERSION[kind], **found[kind].values()} for kind in VERSION}
 
 
@@ -102,16 +104,14 @@ class Watched:
                 digest.update(f"{values.dtype.kind}{values.shape}".encode())
                 digest.update(values.astype("<i8").tobytes())
 
-    def carry_out(
-        self, stage: Stage, protocol: Protocol, datasets: dict[str, Prepared], root: Path
-    ) -> None:
+    def carry_out(self, stage: Stage, datasets: dict[str, Prepared], root: Path) -> None:
         self.see("seed", stage.seed)
         with ExitStack() as watching:
             for name, module, function in WATCHED:
                 original = getattr(import_module(module), function)
                 spy = mock.Mock(side_effect=self._seen(name, original))
                 watching.enter_context(mock.patch(f"{module}.{function}", spy))
-            run_stage(stage, protocol, datasets[stage.dataset], root, 0)
+            run_stage(root, stage.key, datasets=datasets, workers=0)
         folder = RunFolder(root / stage.folder)
         metrics = folder.metrics()
         names = [name for name in ("train_loss", "val_loss", "loss", "spread") if name in metrics]

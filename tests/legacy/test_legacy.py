@@ -125,7 +125,7 @@ def test_the_command_line_prints_its_table_and_status(folder):
 def test_a_model_of_it_is_loaded_and_exported(study, tmp_path):
     _, folder = study.runs()[0]
     trained = load_model(folder.path)
-    assert trained.classes == study.facts["classes"]
+    assert trained.classes == list(study.facts.classes)
     predictions = folder.predictions()
     assert {"image", "label", "group", "split", "target", "knn", "logit_3"} <= {*predictions}
     pixels = torch.zeros(2, 40, 40, 3, dtype=torch.uint8)

@@ -29,7 +29,7 @@ def write_report(study: Study) -> Path:
         The path of the page.
     """
     folder = study.path / REPORT
-    endpoint, classes = study.protocol.endpoint, study.facts["classes"]
+    endpoint, classes = study.protocol.endpoint, study.facts.classes
     title, table = study.caption(), study.table()
     for form, suffix in (("csv", "csv"), ("markdown", "md"), ("latex", "tex")):
         write_text(folder / f"table.{suffix}", str(render(table, endpoint, title, form)))
@@ -40,7 +40,7 @@ def write_report(study: Study) -> Path:
         title=title,
         words=in_words(table, endpoint),
         curves=_curves(study, chance(endpoint, len(classes))),
-        counts=_counts(study.manifest(), classes, study.protocol.split.labeled),
+        counts=_counts(study.manifest(), list(classes), study.protocol.split.labeled),
         scores=_scores(study),
         selfsupervision=study.selfsupervision().to_dict("records"),
         confusions=_confusions(study),
@@ -81,13 +81,13 @@ def _counts(
 
 def _confusions(study: Study) -> dict[str, pd.DataFrame]:
     """For each arm the counts of truth (rows) and answer (columns), over its repetitions."""
-    classes = study.facts["classes"]
+    classes = list(study.facts.classes)
     sums: dict[str, np.ndarray] = {}
     for run, folder in study.runs():
         predictions = folder.predictions()
         test = predictions[predictions["split"] == "test"]
         counts = confusion(test["target"].to_numpy(), logits_of(test))
-        sums[run["arm"]] = sums.get(run["arm"], 0) + counts
+        sums[run.arm] = sums.get(run.arm, 0) + counts
     return {arm: pd.DataFrame(counts, classes, classes) for arm, counts in sums.items()}
 
 

@@ -8,89 +8,17 @@ machine: what computed a run is in the run's record.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
 
 from vitrial.models.initialization import sha256_of
-from vitrial.protocol import Arm, Byol, Data, Dino, Protocol, Recipe, digest
+from vitrial.protocol import Arm, Data, Protocol
 from vitrial.protocol.checks import GRADED
 from vitrial.seeds import seed_of
-from vitrial.study.versions import DATA, VERSIONS
+from vitrial.store.stage import Labeled, Stage
+from vitrial.study.versions import versions_of
 
-
-@dataclass(frozen=True)
-class Stage:
-    """One training.
-
-    `pretrain` is supervised, on a source; `selfsupervise` needs no labels; `finetune` makes a run;
-    `tune` tries a rate. Runs share the first two.
-
-    Attributes:
-        kind: What it is.
-        arm: Backbone and initialization.
-        repetition: From 1; None for what all repetitions share.
-        dataset: `data`, or the entry of `sources`.
-        recipe: How to optimize.
-        seed: Decides every random draw.
-        start: The stage whose weights it starts from.
-        inputs: What else decides its bits: data, the draw of labels, views, endpoint.
-    """
-
-    kind: Literal["pretrain", "selfsupervise", "finetune", "tune"]
-    arm: Arm
-    repetition: int | None
-    dataset: str
-    recipe: Recipe | Dino | Byol
-    seed: int
-    start: Stage | None
-    inputs: dict[str, Any] = field(repr=False)
-
-    @cached_property
-    def key(self) -> str:
-        """Digest of all that decides the stage's result."""
-        return digest(
-            {
-                "kind": self.kind,
-                "backbone": self.arm.model,
-                "initialization": str(self.arm.origin),
-                "weights": content_of(self.arm),
-                "version": [VERSIONS[self.kind], DATA],
-                "recipe": self.recipe.model_dump(mode="json"),
-                "seed": self.seed,
-                "start": self.start.key if self.start else None,
-                **self.inputs,
-            }
-        )
-
-    @property
-    def name(self) -> str:
-        """What a person calls it."""
-        ending = "" if self.repetition is None else f", repetition {self.repetition}"
-        if self.kind == "pretrain":
-            return f"{self.arm.backbone} / pretraining on {self.dataset}{ending}"
-        if self.kind == "selfsupervise":
-            return f"{self.arm.name}, self-supervision{ending}"
-        if self.kind == "tune":
-            return f"{self.arm.name}, base rate {self.recipe.base_lr:g}"
-        return f"{self.arm.name}{ending}"
-
-    @property
-    def folder(self) -> str:
-        """Its folder below the study's, unique to its key."""
-        slug = self.arm.id or f"{self.arm.backbone}-{self.arm.origin}".replace(":", "-")
-        slug += "" if self.repetition is None else f"-{self.repetition}"
-        if self.kind in ("pretrain", "selfsupervise"):
-            return f"pretrained/{slug}-{self.key}"
-        if self.kind == "tune":
-            return f"tuning/{slug}-{self.recipe.base_lr:g}-{self.key}"
-        return f"runs/{slug}-{self.key}"
-
-    @property
-    def chain(self) -> list[Stage]:
-        """The stages that it starts from, the first first, and itself."""
-        return [*(self.start.chain if self.start else []), self]
+Known = dict[str, str | None]
+"""Fingerprints of the data, and under `weights` the content of an arm's own file of them."""
 
 
 def plan(protocol: Protocol, fingerprints: dict[str, str]) -> list[Stage]:
@@ -104,10 +32,12 @@ def plan(protocol: Protocol, fingerprints: dict[str, str]) -> list[Stage]:
             what self-supervision sees, `unlabeled`.
     """
     stages: dict[str, Stage] = {}
+    contents = {arm.name: content_of(arm) for arm in protocol.arms}
     for repetition in range(1, protocol.repetitions + 1):
         for arm in protocol.arms:
-            for stage in _finetune(protocol, arm, repetition, fingerprints).chain:
-                stages.setdefault(stage.key, stage)
+            known: Known = {**fingerprints, "weights": contents[arm.name]}
+            for stage in _run_of(protocol, arm, repetition, known):
+                stages.setdefault(stage.folder, stage)
     return list(stages.values())
 
 
@@ -117,13 +47,26 @@ def sources_used(protocol: Protocol) -> dict[str, Data]:
     return {name: data for name, data in protocol.sources.items() if name in used}
 
 
-def _finetune(protocol: Protocol, arm: Arm, repetition: int, fingerprints: dict[str, str]) -> Stage:
+def _run_of(protocol: Protocol, arm: Arm, repetition: int, known: Known) -> list[Stage]:
+    """The stages of a run, the first first."""
     shared = None if protocol.share_pretraining else repetition
-    start = None
+    stages: list[Stage] = []
     if arm.origin.kind == "transfer":
-        start = _pretrain(protocol, arm, shared, fingerprints)
+        stages.append(_pretrain(protocol, arm, shared, known))
     if arm.origin.method is not None:
-        start = _selfsupervise(protocol, arm, shared, start, fingerprints)
+        start = stages[-1].folder if stages else None
+        stages.append(_selfsupervise(protocol, arm, shared, start, known))
+    start = stages[-1].folder if stages else None
+    return [*stages, _finetune(protocol, arm, repetition, start, known)]
+
+
+def _finetune(
+    protocol: Protocol,
+    arm: Arm,
+    repetition: int,
+    start: str | None,
+    known: Known,
+) -> Stage:
     return Stage(
         kind="finetune",
         arm=arm,
@@ -131,16 +74,18 @@ def _finetune(protocol: Protocol, arm: Arm, repetition: int, fingerprints: dict[
         dataset="data",
         recipe=protocol.recipe_of(arm),
         seed=seed_of(protocol.name, protocol.seed, arm.name, repetition, "finetune"),
+        versions=versions_of("finetune"),
+        image=protocol.image,
+        augment=protocol.augment,
+        data=known["data"],
         start=start,
-        inputs=_inputs(protocol, fingerprints["data"])
-        | _labeled(protocol, repetition)
-        | {"endpoint": protocol.endpoint},
+        weights=known["weights"],
+        endpoint=protocol.endpoint,
+        labeled=_labeled(protocol, repetition),
     )
 
 
-def _pretrain(
-    protocol: Protocol, arm: Arm, repetition: int | None, fingerprints: dict[str, str]
-) -> Stage:
+def _pretrain(protocol: Protocol, arm: Arm, repetition: int | None, known: Known) -> Stage:
     # Of the arm only what its pretraining depends on, so that arms share it.
     arm = Arm(backbone=arm.backbone, initialization=str(arm.origin.base))
     return Stage(
@@ -150,9 +95,11 @@ def _pretrain(
         dataset=arm.origin.of,
         recipe=protocol.pretrain or protocol.recipe,
         seed=seed_of(protocol.name, protocol.seed, arm.name, *_numbered(repetition), "pretrain"),
-        start=None,
-        inputs=_inputs(protocol, fingerprints[arm.origin.of])
-        | {"endpoint": "balanced_accuracy" if protocol.endpoint in GRADED else protocol.endpoint},
+        versions=versions_of("pretrain"),
+        image=protocol.image,
+        augment=protocol.augment,
+        data=known[arm.origin.of],
+        endpoint="balanced_accuracy" if protocol.endpoint in GRADED else protocol.endpoint,
     )
 
 
@@ -160,8 +107,8 @@ def _selfsupervise(
     protocol: Protocol,
     arm: Arm,
     repetition: int | None,
-    start: Stage | None,
-    fingerprints: dict[str, str],
+    start: str | None,
+    known: Known,
 ) -> Stage:
     arm = Arm(backbone=arm.backbone, initialization=arm.initialization)
     seed = seed_of(protocol.name, protocol.seed, arm.name, *_numbered(repetition), "selfsupervise")
@@ -172,10 +119,15 @@ def _selfsupervise(
         dataset="data",
         recipe=protocol.dino if arm.origin.method == "dino" else protocol.byol,
         seed=seed,
+        versions=versions_of("selfsupervise"),
+        image=protocol.image,
+        augment=protocol.augment,
+        data=known["data"],
         start=start,
-        inputs=_inputs(protocol, fingerprints["data"])
-        | _labeled(protocol, repetition)
-        | {"unlabeled": fingerprints["unlabeled"], "normalize": protocol.recipe.normalize},
+        weights=known["weights"],
+        labeled=_labeled(protocol, repetition),
+        unlabeled=known["unlabeled"],
+        normalize=protocol.recipe.normalize,
     )
 
 
@@ -183,22 +135,14 @@ def _numbered(repetition: int | None) -> tuple[int, ...]:
     return () if repetition is None else (repetition,)
 
 
-def _inputs(protocol: Protocol, fingerprint: str) -> dict[str, Any]:
-    return {
-        "data": fingerprint,
-        "channels": protocol.image.channels,
-        "augment": protocol.augment.model_dump(mode="json"),
-    }
-
-
-def _labeled(protocol: Protocol, repetition: int | None) -> dict[str, Any]:
-    """The draw of the labels that a stage may use, the same for all arms; empty for all labels."""
+def _labeled(protocol: Protocol, repetition: int | None) -> Labeled | None:
+    """The draw of the labels that a stage may use, the same for all arms; None for all labels."""
     share = protocol.split.labeled
     if share == 1:
-        return {}
+        return None
     # Seeds keep the spelling of version 0.1: another word would draw other labels.
     seed = seed_of(protocol.name, protocol.seed, *_numbered(repetition), "labelled")
-    return {"labeled": {"share": share, "seed": seed}}
+    return Labeled(share, seed)
 
 
 def content_of(arm: Arm) -> str | None:

@@ -7,7 +7,9 @@ machine; never for what cannot change a bit. Runs made under another number are 
 
 from __future__ import annotations
 
-VERSIONS = {
+from vitrial.store.stage import Kind
+
+VERSIONS: dict[Kind, int] = {
     # Its batches, augmentation, loss, optimizer, schedule, initial weights or choice of weights.
     "pretrain": 1,
     # Its views, networks, losses, schedules, initial weights, or what becomes of the teacher.
@@ -23,3 +25,8 @@ for all the kinds that use it."""
 DATA = 1
 """Of the data's preparation: how groups are found and divided, how the channels' statistics are
 computed. Pixels, labels, groups and splits themselves are in a data set's fingerprint."""
+
+
+def versions_of(kind: Kind) -> tuple[int, int]:
+    """The versions that a stage of this kind is named by: its own, and that of the data."""
+    return VERSIONS[kind], DATA

@@ -10,8 +10,6 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.progress import track
 
 from vitrial.data.audit.mask_checks import is_resized
 from vitrial.data.io.decode import require_dicom
@@ -23,6 +21,7 @@ from vitrial.data.sources.about import About
 from vitrial.data.sources.by_stem import find_table
 from vitrial.data.sources.table import is_missing, read_table, require_columns, row_name
 from vitrial.errors import Problem, VitrialError
+from vitrial.events import counted
 from vitrial.protocol import CbisDdsmData
 
 CLASSES = {"mass": ("none", "mass"), "pathology": ("benign", "malignant")}
@@ -240,18 +239,9 @@ def _files_by_series(
     }
     if wanted <= set(series.values()):
         series = {name: uid for name, uid in series.items() if uid}
-    console = Console(stderr=True)
     with ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 2)) as pool:
         read = zip(series, pool.map(lambda name: _read_header(files, name), series), strict=True)
-        headers = dict(
-            track(
-                read,
-                "Reading headers",
-                total=len(series),
-                console=console,
-                disable=not console.is_terminal,
-            )
-        )
+        headers = dict(counted(read, "Reading headers", len(series)))
     found: defaultdict[str, list[_File]] = defaultdict(list)
     for name, header in headers.items():
         uid, size = header or ("", (0, 0))
