@@ -142,7 +142,7 @@ def _free(folder: Path) -> int:
 
 def readable(n: int) -> str:
     """A number of bytes, such as 1.2 GB, with a decimal place however small."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if n >= factor:
             return f"{n / factor:.1f} {unit}"
     return f"{n / 1e3:.1f} kB"

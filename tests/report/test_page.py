@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from vitrial.data.audit.audit import audit_prepared
-from vitrial.data.audit.checks import write_problems
 from vitrial.data.prepared import prepare_data
 from vitrial.errors import Problem
 from vitrial.protocol import Arm, PhantomData, Protocol
@@ -71,7 +70,8 @@ def test_what_was_found_in_the_data_is_shown_with_contact_sheets(study, pixel_ca
     data = prepare_data(protocol.data, protocol.split, protocol.image, pixel_caches)
     image = data.manifest["image"][0]
     problems = [Problem(image, "<b>is odd</b>", "look", fatal=False), Problem("=1", "is no", "x")]
-    write_problems(problems, study.path / "problems.csv")
+    stages = plan(protocol, {"data": data.fingerprint()})
+    study = Study.write(study.path, protocol, data, stages, problems)
     assert image in write_report(study).read_text(encoding="utf-8"), "without an audit too"
     audit_prepared(data, study.path / "audit")
     page = write_report(study).read_text(encoding="utf-8")

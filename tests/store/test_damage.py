@@ -151,8 +151,8 @@ def interrupted(root, pixel_caches, monkeypatch):
         patched.setattr(fit, "save_checkpoint", saving)
         result = invoke("run", root / "tiny.yaml", "--out", root / "s", "--cache", pixel_caches)
     assert result.exit_code == 130
-    (folder,) = (root / "s" / "runs").glob("*")
-    return root / "s", folder
+    (checkpoint,) = (root / "s" / "runs").glob(f"*/{CHECKPOINT}")
+    return root / "s", checkpoint.parent
 
 
 DAMAGE = {

@@ -217,7 +217,7 @@ def test_an_impossible_rate_is_refused_before_anything_else(
     tmp_path: Path, rate: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vitrial.study.tune.preflight", None)
-    with pytest.raises(VitrialError, match="--rate"):
+    with pytest.raises(VitrialError, match="The rate"):
         tune_rates(protocol_of(), [1e-3, rate], tmp_path)
 
 
