@@ -6,7 +6,7 @@ import yaml
 from PIL import Image as Pillow
 
 from vitrial.errors import VitrialError
-from vitrial.evaluate.metrics import quadratic_kappa
+from vitrial.metrics import quadratic_kappa
 from vitrial.protocol import MedMnistData, Protocol
 from vitrial.study.execute import prepare_datasets
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from vitrial.metrics import ENDPOINTS
 from vitrial.protocol.arm import Arm
 from vitrial.protocol.checks import MOST_ARMS, find_clashes
 from vitrial.protocol.data import (
@@ -66,10 +67,16 @@ __all__ = [
     "digest",
 ]
 
-# Names alone: the metrics themselves, in `vitrial.evaluate.metrics`, take seconds to import.
-EndpointName = Literal[
-    "quadratic_kappa", "balanced_accuracy", "roc_auc", "accuracy", "f1", "log_loss", "brier"
-]
+
+def _known_endpoint(name: Any) -> Any:
+    if name not in list(ENDPOINTS):
+        *others, last = map(repr, ENDPOINTS)
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+    return name
+
+
+EndpointName = Annotated[str, BeforeValidator(_known_endpoint)]
+"""A name of `vitrial.metrics.ENDPOINTS`."""
 
 
 class Protocol(Section):

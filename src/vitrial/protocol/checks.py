@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
+from vitrial.metrics import ENDPOINTS
 from vitrial.protocol.yaml_lines import Location, dotted
 
 if TYPE_CHECKING:
@@ -194,8 +195,6 @@ def _pretrain_clashes(protocol: Protocol) -> Iterator[Clash]:
         yield Clash(sentence, (("unlabeled",), ("arms",)))
 
 
-GRADED = ("quadratic_kappa",)
-"""The endpoints that grade by the order of the classes."""
 _ORDERED_OR_TWO = ("retinamnist", "breastmnist", "chestmnist", "pneumoniamnist")
 """The sets of MedMNIST whose classes are ordered grades, or only two."""
 
@@ -203,7 +202,7 @@ _ORDERED_OR_TWO = ("retinamnist", "breastmnist", "chestmnist", "pneumoniamnist")
 def _endpoint_clashes(protocol: Protocol) -> Iterator[Clash]:
     """Known data sets without order; labels of one's own are looked at when they are read."""
     data = protocol.data
-    if protocol.endpoint not in GRADED or data.classes is not None:
+    if not ENDPOINTS[protocol.endpoint].needs_order or data.classes is not None:
         return
     diagnoses = data.source in ("ham10000", "isic2019") or (
         data.source == "phantom" and data.task == "dermoscopy"

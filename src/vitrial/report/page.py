@@ -12,8 +12,8 @@ import pandas as pd
 from vitrial.atomic import write_text
 from vitrial.compare.scores import logits_of
 from vitrial.compare.table import chance, in_words, render
-from vitrial.evaluate.metrics import METRICS, confusion
 from vitrial.layout import EXPLANATIONS, PAGE, REPORT
+from vitrial.metrics import METRICS, confusion
 from vitrial.protocol.file import protocol_text
 from vitrial.report.audit import findings, section
 from vitrial.report.explanations import section as explanations
