@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationInfo
 
@@ -29,6 +29,10 @@ Width = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 # Strict(False): a text may stand for a path, and a list for a tuple.
 AbsolutePath = Annotated[Path, Strict(False), AfterValidator(absolute)]
+# Names alone: the metrics themselves, in `vitrial.evaluate.metrics`, take seconds to import.
+EndpointName = Literal[
+    "quadratic_kappa", "balanced_accuracy", "roc_auc", "accuracy", "f1", "log_loss", "brier"
+]
 PositivePair = Annotated[tuple[Positive, Positive], Strict(False)]
 
 
