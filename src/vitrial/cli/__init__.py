@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vitrial.cli import compare, data, protocols, study, trial, weights
+from vitrial.cli import compare, data, protocols, study, trial, verdict, weights
 from vitrial.terminal import escape_unprintable
 
 app = typer.Typer(
@@ -55,6 +55,7 @@ for _command in (
     trial.tune,
     study.status,
     study.table,
+    verdict.verdict,
     study.report,
     study.explain,
     compare.compare,

@@ -15,6 +15,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from vitrial.atomic import remove_leftovers, replacing
+from vitrial.compare.findings import Finding
 from vitrial.compare.scores import run_scores
 from vitrial.compare.table import arm_table, caption, unlike
 from vitrial.data.audit.audit import Audit, read_audit
@@ -229,6 +230,15 @@ class Study:
         if skipped := ", ".join(self.facts.get("skipped", {})):
             title += f"; skipped: {skipped}"
         return ". ".join([title, *unlike(records), *self.amendments()])
+
+    def verdict(self) -> list[Finding]:
+        """What the finished runs say of each registered comparison.
+
+        See `vitrial.compare.findings`; `vitrial.compare.sentences` puts it into words.
+        """
+        from vitrial.store.trial import findings_of  # builds backbones, which takes torch
+
+        return findings_of(self)
 
     def amendments(self) -> list[str]:
         """What was changed of the protocol since the study began, a sentence for each time."""
