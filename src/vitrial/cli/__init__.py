@@ -50,6 +50,7 @@ def _group(name: str, purpose: str, **commands: Callable[..., None]) -> None:
 
 for _command in (
     trial.demo,
+    verdict.plan,
     trial.run,
     trial.prepare,
     trial.tune,

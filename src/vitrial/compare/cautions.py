@@ -90,7 +90,10 @@ def of_the_test_set(endpoint: str, test: pd.DataFrame, runs: Jackknife) -> list[
     if classes < 2:
         found.append("All test images are of one class: nothing can be told apart.")
     if groups < FEWEST_GROUPS:
-        found.append(f"The test split has {groups} patients or lesions: intervals are too narrow.")
+        found.append(
+            f"The test split has {groups} patients or lesions: too few for an interval that can be "
+            "relied on."
+        )
     if rare := int((test.groupby("target")["group"].nunique() < FEWEST_OF_A_CLASS).sum()):
         fewest = test.groupby("target")["group"].nunique().min()
         classes_words = f"{rare} class{'es' * (rare > 1)}"

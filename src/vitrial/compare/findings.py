@@ -24,6 +24,7 @@ from vitrial.compare.cautions import (
 from vitrial.compare.intervals import Effect, nested_effect
 from vitrial.compare.jackknife import Jackknife, jackknife
 from vitrial.compare.multiplicity import holm
+from vitrial.compare.planning import Noise, noise_of
 from vitrial.compare.predictions import improvement
 from vitrial.compare.scores import logits_of
 from vitrial.compare.verdict import Verdict, verdict
@@ -94,6 +95,7 @@ class Finding:
         images: In the test split.
         groups: Patients or lesions in the test split.
         cautions: What limits the answer, each a sentence.
+        noise: What makes it uncertain, for planning; None where an arm has a single run.
     """
 
     registered: Registered
@@ -108,6 +110,7 @@ class Finding:
     images: int
     groups: int
     cautions: tuple[str, ...]
+    noise: Noise | None = None
 
 
 def find(comparisons: Sequence[Registered], runs: Sequence[Run], planned: int) -> list[Finding]:
@@ -231,7 +234,8 @@ def _find(
         return finding
     both = places[0] + places[1]
     first, second = (judged.jackknife.scores[place] for place in places)
-    effect = nested_effect(first, second, judged.covariance[np.ix_(both, both)], 1 - one.alpha)
+    covariance = judged.covariance[np.ix_(both, both)]
+    effect = nested_effect(first, second, covariance, 1 - one.alpha)
     metric = ENDPOINTS[one.endpoint]
     low, high = _gains(one.endpoint, effect)
     gains = [np.array([metric.gain(score) for score in scores]) for scores in (first, second)]
@@ -244,4 +248,5 @@ def _find(
         p=p_of_claim(one.claim, effect, one.margin, metric.higher_is_better),
         probability=improvement(*gains) if min(counts) > 1 else math.nan,
         cautions=tuple(cautions),
+        noise=noise_of(first, second, covariance),
     )

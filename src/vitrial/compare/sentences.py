@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from vitrial.compare.findings import Finding
+from vitrial.compare.outlook import needs
 from vitrial.errors import VitrialError
 from vitrial.evaluate.metrics import ENDPOINTS
 from vitrial.protocol.initialization import Initialization, parse_initialization
@@ -44,16 +45,17 @@ def sentence(finding: Finding) -> str:
     else:
         a, b, begin = one.treatment, one.control, ""
     if effect is None:
-        return _capital(f"{begin}{a} and {b} cannot be compared yet.")
+        return _begun(f"{begin}{a} and {b} cannot be compared yet.", a)
     relation = RELATIONS[finding.verdict].format(a=a, b=b)
     if 1 in finding.runs:
         begin = f"of these two trained models, {begin}"
     metric = ENDPOINTS[one.endpoint]
     lower = "" if metric.higher_is_better else " (lower is better)"
     caution = ", to be read with caution" if finding.cautions else ""
-    return _capital(
+    return _begun(
         f"{begin}{relation} on your images: {metric.label}{lower} {effect.difference:+.3f} "
-        f"{interval(finding)}, margin {one.margin:.3f}{caution}."
+        f"{interval(finding)}, margin {one.margin:.3f}{caution}.",
+        a,
     )
 
 
@@ -100,7 +102,7 @@ def in_words(start: Initialization) -> str:
         "transfer": f"pretrained on {start.of}",
     }[start.kind]
     method = start.method.upper() if start.method else ""
-    return weights + (f" and {method} on your images, " if method else ", ")
+    return weights + (f" and {method}, " if method else ", ")
 
 
 def table(findings: Sequence[Finding]) -> pd.DataFrame:
@@ -147,17 +149,18 @@ def said_once(findings: Sequence[Finding]) -> list[str]:
 
 
 def _terminal(findings: Sequence[Finding], notes: Sequence[str]) -> str:
-    lines = [_wrapped(note) for note in notes]
+    lines = [wrapped(note) for note in notes]
     if not findings:
         return "\n".join([*lines, NONE]) + "\n"
     once = said_once(findings)
     for pair in by_pair(findings):
-        lines.append(_wrapped(sentence(pair[0])))
+        lines.append(wrapped(sentence(pair[0])))
         own = [c for c in pair[0].cautions if c not in once]
-        details = [*map(outcome, pair), chances(pair[0]), *(f"Caution: {c}" for c in own)]
-        lines += [_wrapped(line, "  ") for line in details if line]
-    lines += [_wrapped(f"Caution: {caution}") for caution in once]
-    return "\n".join([*lines, _wrapped(HOW_TO_READ)]) + "\n"
+        claims = [line for finding in pair for line in (outcome(finding), needs(finding))]
+        details = [*claims, chances(pair[0]), *(f"Caution: {c}" for c in own)]
+        lines += [wrapped(line, "  ") for line in details if line]
+    lines += [wrapped(f"Caution: {caution}") for caution in once]
+    return "\n".join([*lines, wrapped(HOW_TO_READ)]) + "\n"
 
 
 def _markdown(findings: Sequence[Finding], notes: Sequence[str]) -> str:
@@ -178,6 +181,7 @@ def _cells(finding: Finding) -> list[str]:
     one, effect = finding.registered, finding.effect
     difference = "-" if effect is None else f"{effect.difference:+.3f} {interval(finding)}"
     p = "-" if math.isnan(finding.p_adjusted) else f"{finding.p_adjusted:.3f}"
+    p = "< 0.001" if finding.p_adjusted < 0.001 else p
     claim = f"{one.claim} ({one.family})"
     label = ENDPOINTS[one.endpoint].label
     names = [one.treatment, one.control, label]
@@ -211,6 +215,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "images": finding.images,
         "groups": finding.groups,
         "sentence": sentence(finding),
+        "needs": needs(finding),
         "cautions": " ".join(finding.cautions),
     }
 
@@ -230,11 +235,13 @@ def _parts(arm: str) -> tuple[str, Initialization]:
     return backbone, parse_initialization(start)
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text
+def _begun(text: str, arm: str) -> str:
+    """A sentence with its first letter large, unless it begins with a name."""
+    return text if text.startswith(arm) else text[0].upper() + text[1:]
 
 
-def _wrapped(text: str, indent: str = "") -> str:
+def wrapped(text: str, indent: str = "") -> str:
+    """A text in lines of `WIDTH` columns."""
     return textwrap.fill(
         text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
     )
