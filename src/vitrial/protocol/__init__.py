@@ -133,14 +133,21 @@ class Protocol(Section):
         return self
 
     def recipe_of(self, arm: Arm) -> Recipe:
-        """The recipe with the arm's own base learning rate, where it has one."""
-        return self.recipe.model_copy(
-            update={} if arm.base_lr is None else {"base_lr": arm.base_lr}
-        )
+        """The recipe with what the arm states in its place."""
+        return Recipe.model_validate(_merged(self.recipe.model_dump(), arm.changes))
 
     def hash(self) -> str:
         """12 hexadecimal digits that change with anything in the protocol."""
         return digest(self.model_dump(mode="json"))
+
+
+def _merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A group of keys with others in their place; groups within it are merged likewise."""
+    nested = {
+        key: _merged(content[key], value) if isinstance(value, dict) else value
+        for key, value in changes.items()
+    }
+    return content | nested
 
 
 def digest(content: Any) -> str:

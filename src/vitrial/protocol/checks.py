@@ -141,10 +141,18 @@ def _arm_clashes(protocol: Protocol) -> Iterator[Clash]:
             known = ", ".join(protocol.sources) or "there are none"
             sentence = f"'{origin.base}' names no entry of sources ({known})"
             yield Clash(sentence, (initialization, ("sources", origin.of)))
-        final_lr = protocol.recipe.plateau.final_lr
-        if arm.base_lr is not None and arm.base_lr < final_lr:
-            sentence = f"{arm.base_lr:g} lies below recipe.plateau.final_lr {final_lr:g}"
-            yield Clash(sentence, (("arms", i, "base_lr"), ("recipe", "plateau", "final_lr")))
+        if arm.changes:
+            yield from _arm_recipe_clashes(protocol, i, arm)
+
+
+def _arm_recipe_clashes(protocol: Protocol, place: int, arm: Arm) -> Iterator[Clash]:
+    """Combinations of an arm's own recipe and the protocol's, where the arm adds them."""
+    of_all = {clash.sentence for clash in _recipe_clashes(protocol.recipe, "recipe")}
+    for clash in _recipe_clashes(protocol.recipe_of(arm), "recipe"):
+        if clash.sentence not in of_all:
+            key = clash.keys[0][1:]
+            stated = next((k[1:] for k in clash.keys if k[1] in arm.changes), key)
+            yield Clash(clash.sentence, (("arms", place, "recipe", *stated), *clash.keys))
 
 
 def _pair_clashes(protocol: Protocol) -> Iterator[Clash]:
@@ -157,6 +165,8 @@ def _pair_clashes(protocol: Protocol) -> Iterator[Clash]:
             sentence = f"the arm '{names[j]}' is listed already"
             if one.model != other.model:
                 sentence += ": to compare weights, name them by timm:TAG"
+            elif one.id is None and one.changes != other.changes:
+                sentence += ": to compare recipes, give each an id"
             yield Clash(sentence, backbones + starts)
         ours, theirs = (arm.backbone.partition(".")[0] for arm in (one, other))
         if origins[i].kind == "file" and origins[i].base == origins[j].base and ours != theirs:

@@ -78,7 +78,7 @@ class Stage:
     @property
     def folder(self) -> str:
         """Its folder below the study's, unique to its key."""
-        slug = "-".join((self.arm.backbone, str(self.arm.origin))).replace(":", "-")
+        slug = self.arm.id or f"{self.arm.backbone}-{self.arm.origin}".replace(":", "-")
         slug += "" if self.repetition is None else f"-{self.repetition}"
         if self.kind in ("pretrain", "selfsupervise"):
             return f"pretrained/{slug}-{self.key}"
