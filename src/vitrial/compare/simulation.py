@@ -65,6 +65,8 @@ def draw_logits(
     ordered: bool = False,
     shared: float = 0.6,
     by_patient: float = 0.4,
+    arms: Sequence[int] | None = None,
+    by_arm: float = 0.0,
 ) -> list[np.ndarray]:
     """Draw the logits of runs.
 
@@ -76,19 +78,30 @@ def draw_logits(
         ordered: Whether the classes are grades, and errors mostly go to neighbors.
         shared: Share of the noise's variance that is common to all runs, in [0, 1].
         by_patient: Share of the common variance that is common to a patient's images, in [0, 1].
+        arms: The arm of each run, from 0; all of one arm if left out.
+        by_arm: Share of the noise's variance that is common to an arm's runs alone, in
+            [0, 1 - shared]: arms err on different images.
 
     Returns:
         For each run (n, classes).
     """
-    n, axes = len(test.targets), 1 if ordered else test.classes
-    patients = generator.standard_normal((test.groups.max() + 1, axes))[test.groups]
-    images = generator.standard_normal((n, axes))
-    common = np.sqrt(by_patient) * patients + np.sqrt(1 - by_patient) * images
-    return [
-        _logits(test, quality, np.sqrt(shared) * common + np.sqrt(1 - shared) * own, ordered)
-        for quality in qualities
-        for own in [generator.standard_normal((n, axes))]
-    ]
+    axes = 1 if ordered else test.classes
+
+    def draw() -> np.ndarray:
+        patients = generator.standard_normal((test.groups.max() + 1, axes))[test.groups]
+        images = generator.standard_normal((len(test.targets), axes))
+        return np.asarray(np.sqrt(by_patient) * patients + np.sqrt(1 - by_patient) * images)
+
+    common = draw()
+    of_arm = [draw() for _ in sorted(set(arms or ()))] if by_arm else None
+    logits = []
+    for run, quality in enumerate(qualities):
+        own = generator.standard_normal(common.shape)
+        noise = np.sqrt(shared) * common + np.sqrt(1 - shared - by_arm) * own
+        if of_arm is not None and arms is not None:
+            noise = noise + np.sqrt(by_arm) * of_arm[arms[run]]
+        logits.append(_logits(test, quality, noise, ordered))
+    return logits
 
 
 def _logits(test: TestSet, quality: float, noise: np.ndarray, ordered: bool) -> np.ndarray:
