@@ -116,7 +116,7 @@ def sources_used(protocol: Protocol) -> dict[str, Data]:
     return {name: data for name, data in protocol.sources.items() if name in used}
 
 
-AFTERWARDS = ("__main__.py", "cli.py", "compare", "explain", "report", "store", "terminal.py")
+AFTERWARDS = ("__main__.py", "cli", "compare", "explain", "report", "store", "terminal.py")
 """Files and folders of the program that change no run."""
 AFTERWARDS_OF_STUDY = ("footprint.py", "preflight.py", "progress.py")
 

@@ -199,7 +199,7 @@ def test_a_study_audits_its_data_once(tmp_path, monkeypatch):
 
 
 def check(*arguments):
-    return CliRunner().invoke(app, ["data", "check", *map(str, arguments)])
+    return CliRunner().invoke(app, ["data", "audit", *map(str, arguments)])
 
 
 def test_the_command_writes_what_it_found_and_exits_1_where_something_is_fatal(tmp_path):

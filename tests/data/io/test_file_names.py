@@ -42,7 +42,7 @@ SOUND = [f"{c}/{i}.png" for c in "ab" for i in range(4)]
 
 
 def check(root, out, source="folder"):
-    arguments = ["data", "check", source, "--root", os.fspath(root), "--out", os.fspath(out)]
+    arguments = ["data", "audit", source, "--root", os.fspath(root), "--out", os.fspath(out)]
     result = CliRunner().invoke(app, [*arguments, "--cache", os.fspath(out / "cache")])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
