@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import pandas as pd
 from scipy.special import log_softmax, softmax
 
 from vitrial.evaluate.calibration import BINS, bin_of
@@ -87,8 +88,8 @@ def jackknife(
 
 
 def members(groups: np.ndarray) -> np.ndarray:
-    """(n,) the number of each image's group, in the order of the groups' names."""
-    return np.unique(np.asarray(groups).astype(str), return_inverse=True)[1]
+    """(n,) the number of each image's group, in the order in which groups first appear."""
+    return np.asarray(pd.factorize(np.asarray(groups))[0])
 
 
 def delete_from_sums(
