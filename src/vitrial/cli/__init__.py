@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vitrial.cli import compare, data, protocols, study, trial, weights
+from vitrial.cli import analyze, compare, cost, data, protocols, study, trial, weights
 from vitrial.terminal import escape_unprintable
 
 app = typer.Typer(
@@ -57,6 +57,8 @@ for _command in (
     study.table,
     study.report,
     study.explain,
+    analyze.analyze,
+    cost.cost,
     compare.compare,
     weights.pretrain,
 ):
