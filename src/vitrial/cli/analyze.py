@@ -65,5 +65,6 @@ def analyze(
         found = analyze(loaded, request)
         paths = write_analyses(loaded, found)
         for shown in render(found, form):
-            out_console.print(shown, soft_wrap=isinstance(shown, str), markup=False)
+            wrapped = form == "terminal"  # other texts are for files
+            out_console.print(shown, soft_wrap=not wrapped, markup=False, highlight=False)
         out_console.print(f"Tables: {', '.join(paths)}", soft_wrap=True, highlight=False)

@@ -25,7 +25,5 @@ def by_patient(runs: Aligned) -> tuple[Aligned, int]:
     np.add.at(sums, (slice(None), member), probabilities)
     means = sums / np.bincount(member)[:, None]
     logits = np.log(np.maximum(means, np.finfo(np.float64).tiny))
-    whole = Aligned(
-        runs.runs, runs.arms, runs.images.iloc[first].reset_index(drop=True), logits
-    )
+    whole = Aligned(runs.runs, runs.arms, runs.images.iloc[first].reset_index(drop=True), logits)
     return whole.only(~several), int(several.sum())

@@ -110,10 +110,8 @@ def render(found: Analyses, form: str) -> Iterator[str | Table]:
     """Every table in one of `FORMS`, each with what is to be known of it."""
     for shown in in_words(found):
         if form == "terminal":
-            table = Table(
-                title=shown.title, title_justify="left", caption=shown.note, box=SIMPLE_HEAD
-            )
-            table.title_style, table.caption_style, table.caption_justify = "bold", "dim", "left"
+            yield f"{shown.title}\n{shown.note}"
+            table = Table(box=SIMPLE_HEAD)
             for name in shown.words.columns:
                 figure = name in ("Value", "95% interval", "Number", "Groups", "p")
                 table.add_column(name, justify="right" if figure else "left", overflow="fold")
