@@ -7,7 +7,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
 from vitrial.compare.jackknife import jackknife
-from vitrial.evaluate.metrics import METRICS
+from vitrial.metrics import METRICS
 
 
 def draw(seed, n=90, classes=3, most=4, ties=False):

@@ -8,7 +8,7 @@ from vitrial.compare.temperature import (
     fit_temperature,
     reliability_table,
 )
-from vitrial.evaluate.metrics import METRICS
+from vitrial.metrics import METRICS
 
 
 @pytest.mark.parametrize("factor", [0.25, 1.0, 6.0])

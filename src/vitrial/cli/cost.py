@@ -24,7 +24,7 @@ def cost(
 ) -> None:
     """Measure each backbone's memory, speed and latency on this device; a study keeps them."""
     with sentences():
-        from vitrial.evaluate.metrics import METRICS
+        from vitrial.metrics import METRICS
         from vitrial.protocol.file import load_protocol, ready_protocols
         from vitrial.report.cost import cost_words, device_sentence, front_words
         from vitrial.store.study import holds_study

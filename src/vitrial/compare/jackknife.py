@@ -11,14 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_softmax, softmax
 
-from vitrial.evaluate.calibration import BINS, bin_of
-from vitrial.evaluate.metrics import METRICS
+from vitrial.metrics import METRICS, Metric, OfConfusion, OfImages, OfPairs, OfSums
 
 CHUNK = 2_000_000
 """Numbers that are held of the images of several runs at once, about 16 MB."""
@@ -62,7 +59,7 @@ def jackknife(
     """Score runs with and without each group.
 
     Args:
-        endpoint: One of `vitrial.evaluate.metrics.METRICS`.
+        endpoint: One of `vitrial.metrics.METRICS`.
         targets: (n,) class indices.
         logits: For each run (n, classes), on the same images in the same order.
         groups: (n,) the group of each image.
@@ -71,20 +68,36 @@ def jackknife(
         Scores and deleted scores. Without a group, a class may have no image left: the endpoints
         that average over classes then have no value.
     """
-    targets = np.asarray(targets)
-    member = members(groups)
-    if endpoint in OF_SUMS:
-        delete = partial(_from_sums, OF_SUMS[endpoint], targets, member)
-    elif endpoint == "roc_auc":
-        delete = partial(_from_placements, targets, member)
-    else:
-        delete = partial(_by_recomputing, METRICS[endpoint], targets, member)
+    targets, member = np.asarray(targets), members(groups)
+    metric = METRICS[endpoint]
     several = max(1, CHUNK // max(1, logits[0].size))
     parts = [
-        delete(np.stack([np.asarray(run, dtype=np.float64) for run in logits[i : i + several]]))
-        for i in range(0, len(logits), several)
+        _scores(metric, targets, member, np.stack([np.asarray(run, float) for run in some]))
+        for some in (logits[i : i + several] for i in range(0, len(logits), several))
     ]
     return Jackknife(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
+
+
+# Scores (runs,) and scores without each group (runs, groups).
+Scores = tuple[np.ndarray, np.ndarray]
+
+
+def _scores(metric: Metric, targets: np.ndarray, member: np.ndarray, logits: np.ndarray) -> Scores:
+    """Of logits (runs, n, classes)."""
+    match metric.form:
+        case OfConfusion():
+            return _from_confusion(metric.form, targets, member, logits)
+        case OfPairs():
+            return _from_pairs(metric.form, targets, member, logits)
+        case OfImages():
+            means = np.stack([metric.form.values(targets, run) for run in logits])
+            found = delete_from_sums(averaged(means), ratio, member)
+        case OfSums():
+            sums = np.stack([metric.form.values(targets, run) for run in logits])
+            found = delete_from_sums(sums, metric.form.score, member)
+        case None:
+            return _by_recomputing(metric, targets, member, logits)
+    return found.scores, found.deleted
 
 
 def members(groups: np.ndarray) -> np.ndarray:
@@ -109,72 +122,9 @@ def delete_from_sums(
     return Jackknife(score(whole), score(whole[:, None] - own))
 
 
-@dataclass(frozen=True)
-class OfSums:
-    """An endpoint that is a function of sums over images.
-
-    Attributes:
-        of_images: Of targets (n,) and logits (runs, n, classes) what is summed, (runs, n, s).
-        score: Of sums (..., s) the scores (...).
-        averages_classes: Whether it has no value where an image of some class is lacking.
-    """
-
-    of_images: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    score: Callable[[np.ndarray], np.ndarray]
-    averages_classes: bool = False
-
-
-# Scores (runs,) and scores without each group (runs, groups).
-Scores = tuple[np.ndarray, np.ndarray]
-
-
-def _from_sums(
-    endpoint: OfSums, targets: np.ndarray, member: np.ndarray, logits: np.ndarray
-) -> Scores:
-    found = delete_from_sums(endpoint.of_images(targets, logits), endpoint.score, member)
-    if endpoint.averages_classes:
-        found.deleted[:, _sole_owners(targets, member)] = np.nan
-    return found.scores, found.deleted
-
-
-def _sole_owners(targets: np.ndarray, member: np.ndarray) -> list[int]:
-    """Groups that hold all images of a class."""
-    owners = [np.unique(member[targets == c]) for c in np.unique(targets)]
-    return [int(groups[0]) for groups in owners if len(groups) == 1]
-
-
-def _kappa_values(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    answer = logits.argmax(axis=-1)
-    truth = np.broadcast_to(targets, answer.shape)
-    columns = (np.ones_like(truth), (truth - answer) ** 2, truth, truth**2, answer, answer**2)
-    return np.stack(columns, axis=-1)
-
-
-def _kappa(sums: np.ndarray) -> np.ndarray:
-    """Quadratic kappa, 1 - observed / expected, by expanding (i - j)^2; 0 for one answer alone."""
-    n, observed, truth, truth2, answer, answer2 = np.moveaxis(sums, -1, 0)
-    expected = truth2 + answer2 - 2 * truth * answer / np.maximum(n, 1)
-    constant = n * answer2 == answer**2  # exact: these are whole numbers
-    return np.where(constant, 0.0, 1 - observed / np.where(constant, 1, expected))
-
-
-def _class_values(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """For each class whether an image is of it, is rightly answered so, and is answered so."""
-    classes = np.arange(logits.shape[-1])
-    answered = logits.argmax(axis=-1)[..., None] == classes
-    truth = np.broadcast_to(targets[:, None] == classes, answered.shape)
-    return np.concatenate([truth, truth & answered, answered], axis=-1).astype(np.float64)
-
-
-def _balanced_accuracy(sums: np.ndarray) -> np.ndarray:
-    truth, right, _ = np.split(sums, 3, axis=-1)
-    recall = right / np.maximum(truth, 1)
-    return np.asarray(recall.sum(axis=-1) / np.maximum((truth > 0).sum(axis=-1), 1))
-
-
-def _f1(sums: np.ndarray) -> np.ndarray:
-    truth, right, answered = np.split(sums, 3, axis=-1)
-    return np.asarray((2 * right / np.maximum(truth + answered, 1)).mean(axis=-1))
+def averaged(values: np.ndarray) -> np.ndarray:
+    """What is summed for a mean: values (runs, n) to (runs, n, 2)."""
+    return np.stack([values, np.ones_like(values)], axis=-1)
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:
@@ -183,71 +133,46 @@ def ratio(sums: np.ndarray) -> np.ndarray:
     return np.where(count > 0, total / np.where(count > 0, count, 1), np.nan)
 
 
-def averaged(values: np.ndarray) -> np.ndarray:
-    """What is summed for a mean: values (runs, n) to (runs, n, 2)."""
-    return np.stack([values, np.ones_like(values)], axis=-1)
+def _from_confusion(
+    form: OfConfusion, targets: np.ndarray, member: np.ndarray, logits: np.ndarray
+) -> Scores:
+    (runs, _, classes), k = logits.shape, member.max() + 1
+    cell = targets * classes + logits.argmax(axis=-1)
+    place = (np.arange(runs)[:, None] * k + member) * classes**2 + cell
+    own = np.bincount(place.ravel(), minlength=runs * k * classes**2)
+    own = own.reshape(runs, k, classes, classes)
+    whole = own.sum(axis=1)
+    without = (whole[:, None] - own).reshape(-1, classes, classes)
+    deleted = form.score(without).reshape(runs, k)
+    if form.averages_classes:
+        deleted[:, _sole_owners(targets, member)] = np.nan
+    return form.score(whole), deleted
 
 
-def _right(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    return averaged((logits.argmax(axis=-1) == targets).astype(np.float64))
-
-
-def _log_loss(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    return averaged(-log_softmax(logits, axis=-1)[:, np.arange(len(targets)), targets])
-
-
-def _brier(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    classes = logits.shape[-1]
-    squares = ((softmax(logits, axis=-1) - np.eye(classes)[targets]) ** 2).sum(axis=-1)
-    return averaged(squares / 2 if classes == 2 else squares)  # as `evaluate.metrics.brier`
-
-
-def _gap_values(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """For each bin of confidence, confidence less accuracy of its images; and their number."""
-    probabilities = softmax(logits, axis=-1)
-    confidence = probabilities.max(axis=-1)
-    gap = confidence - (probabilities.argmax(axis=-1) == targets)
-    in_bin = bin_of(confidence)[..., None] == np.arange(BINS)
-    return np.concatenate([in_bin * gap[..., None], np.ones((*gap.shape, 1))], axis=-1)
-
-
-def _calibration_error(sums: np.ndarray) -> np.ndarray:
-    return np.asarray(np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1])
-
-
-OF_SUMS = {
-    "quadratic_kappa": OfSums(_kappa_values, _kappa),
-    "balanced_accuracy": OfSums(_class_values, _balanced_accuracy, averages_classes=True),
-    "accuracy": OfSums(_right, ratio),
-    "f1": OfSums(_class_values, _f1, averages_classes=True),
-    "log_loss": OfSums(_log_loss, ratio),
-    "brier": OfSums(_brier, ratio),
-    "calibration_error": OfSums(_gap_values, _calibration_error),
-}
-"""Endpoints that are functions of sums over images."""
+def _sole_owners(targets: np.ndarray, member: np.ndarray) -> list[int]:
+    """Groups that hold all images of a class."""
+    owners = [np.unique(member[targets == c]) for c in np.unique(targets)]
+    return [int(groups[0]) for groups in owners if len(groups) == 1]
 
 
 def _by_recomputing(
-    score: Callable[[np.ndarray, np.ndarray], float],
-    targets: np.ndarray,
-    member: np.ndarray,
-    logits: np.ndarray,
+    score: Metric, targets: np.ndarray, member: np.ndarray, logits: np.ndarray
 ) -> Scores:
     kept = [member != g for g in range(member.max() + 1)]
     deleted = [[score(targets[rows], run[rows]) for rows in kept] for run in logits]
     return np.array([score(targets, run) for run in logits]), np.array(deleted)
 
 
-def _from_placements(targets: np.ndarray, member: np.ndarray, logits: np.ndarray) -> Scores:
-    classes = logits.shape[-1]
-    if classes == 2:
-        return auc_without_groups(logits[..., 1] - logits[..., 0], targets == 1, member)
+def _from_pairs(
+    form: OfPairs, targets: np.ndarray, member: np.ndarray, logits: np.ndarray
+) -> Scores:
+    runs, _, classes = logits.shape
     if len(np.unique(targets)) < classes:  # as scikit-learn: there is no area for such a class
-        runs = len(logits)
         return np.full(runs, np.nan), np.full((runs, member.max() + 1), np.nan)
-    probabilities = softmax(logits, axis=-1)
+    each = [form.scores(run) for run in logits]
     areas = [
-        auc_without_groups(probabilities[..., c], targets == c, member) for c in range(classes)
+        auc_without_groups(np.stack([scores[c] for scores in each]), targets == c, member)
+        for c in each[0]
     ]
     return np.mean([a for a, _ in areas], axis=0), np.mean([w for _, w in areas], axis=0)
 

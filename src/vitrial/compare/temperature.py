@@ -16,8 +16,7 @@ from scipy.special import softmax
 
 from vitrial.compare.aligned import Aligned, Pair, effects
 from vitrial.compare.jackknife import Jackknife
-from vitrial.evaluate.calibration import BINS, bin_of
-from vitrial.evaluate.metrics import log_loss
+from vitrial.metrics import BINS, bin_of, log_loss
 
 MEASURES = ("calibration_error", "brier", "log_loss")
 RANGE = (0.01, 100.0)

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from vitrial.evaluate.metrics import METRICS
+from vitrial.metrics import METRICS
 from vitrial.store.analyses import Analyses
 
 FORMS = ("terminal", "markdown", "latex")

@@ -18,8 +18,8 @@ from vitrial.compare.subgroups import subgroup_tables
 from vitrial.compare.temperature import calibrated, calibration_table, reliability_table
 from vitrial.compare.two_runs import delong, mcnemar
 from vitrial.errors import VitrialError
-from vitrial.evaluate.metrics import METRICS
 from vitrial.layout import ANALYSES, ANALYSES_FACTS
+from vitrial.metrics import METRICS
 from vitrial.records import read_bytes, read_record, reading, write_record
 from vitrial.spelling import did_you_mean
 from vitrial.store.study import Study

@@ -24,8 +24,8 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitrial.compare.pareto import not_dominated
-from vitrial.evaluate.metrics import ENDPOINTS
 from vitrial.layout import COST
+from vitrial.metrics import ENDPOINTS
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Protocol
 from vitrial.records import Record, read_record, write_record

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitrial.evaluate.metrics import METRICS
+from vitrial.metrics import METRICS
 from vitrial.report.cost import cost_words, device_sentence, front_words
 from vitrial.report.template import template
 from vitrial.store.study import Study
@@ -20,7 +20,6 @@ def render(study: Study) -> str:
         return ""
     label = METRICS[study.protocol.endpoint].label
     return template("cost.html.j2").render(
-        title=TITLE,
         device=device_sentence(costs),
         costs=cost_words(costs),
         front=front_words(arm_costs(study, costs), label),

@@ -19,5 +19,5 @@ def render(study: Study) -> str:
         return ""
     done = {run["name"] for run, _ in study.runs()}
     return template("secondary.html.j2").render(
-        title=TITLE, tables=in_words(found), changed=done != set(found.facts["runs"])
+        tables=in_words(found), changed=done != set(found.facts["runs"])
     )
