@@ -5,7 +5,8 @@ first arm. Repetitions differ by chance, and so do patients and images. Of each 
 often the 95% interval holds the true difference, and how often each verdict is given. The full
 run is long; it keeps each kind in the file given by --csv, and goes on from there.
 
-    python benchmarks/calibration.py [--studies N] [--jobs N] [--csv PATH] [--quick] [--json PATH]
+    python benchmarks/calibration.py [--studies N] [--jobs N] [--csv PATH] [--figure PATH]
+                                     [--quick] [--json PATH]
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, get_args
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import typer
@@ -163,6 +165,9 @@ def main(
     studies: Annotated[int, typer.Option(help="Simulated studies of each kind.")] = 1000,
     jobs: Annotated[int, typer.Option(help="Processes.")] = 1,
     csv: Annotated[Path | None, typer.Option(help="Keep what is done here, and go on.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the coverage of each kind here.")
+    ] = None,
     quick: Annotated[bool, typer.Option(help="A few kinds and studies.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the rows here.")] = None,
 ) -> None:
@@ -182,7 +187,36 @@ def main(
             if csv is not None:
                 pd.concat(tables).to_csv(csv, index=False)
     table = pd.concat(tables, ignore_index=True)
+    if figure is not None:
+        draw(table[table["margins"] == 0], figure)
     publish(f"95% intervals, {studies} studies of each kind", list(_rows(table)), json)
+
+
+def draw(null: pd.DataFrame, path: Path) -> None:
+    """A point for each kind of study without a difference: how often its interval holds 0."""
+    panels, axes = plt.subplots(2, 2, figsize=(9, 6), sharex=True, sharey=True)
+    places = {cell: x for x, cell in enumerate(itertools.product(SPREADS, REPETITIONS))}
+    for ax, endpoint in zip(axes.flat, LEVELS, strict=True):
+        ax.axhspan(0.94, 0.96, color="#d8dee4", linewidth=0)
+        ax.axhline(0.95, color="#57606a", linewidth=0.8)
+        of = null[null["endpoint"] == endpoint]
+        for (images, per_group, rare), cells in of.groupby(["images", "per_group", "rare"]):
+            x = [places[cell] for cell in zip(cells["spread"], cells["repetitions"], strict=True)]
+            label = f"{images} images, {'1 a patient' if per_group == 1 else '1-5 a patient'}"
+            label += ", rarest class 5%" if rare else ""
+            marker, color = "os"[per_group > 1], plt.get_cmap("tab10")(images > 150)
+            face = color if rare else "white"
+            ax.plot(x, cells["coverage"], marker, color=color, mfc=face, ms=5, label=label)
+        ax.set_title(endpoint.replace("_", " "), fontsize=10)
+        ax.set_xticks(range(len(places)), [f"{s} {j}" for s, j in places], rotation=90, fontsize=7)
+        ax.grid(axis="y", color="#eaeef2")
+    axes[0, 0].set_ylim(0.85, 1.005)
+    panels.supylabel("share of 95% intervals that hold the truth", fontsize=9)
+    panels.supxlabel("spread of repetitions, and their number", fontsize=9)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    panels.legend(handles, labels, loc="upper center", ncols=2, fontsize=7, frameon=False)
+    panels.tight_layout(rect=(0, 0, 1, 0.88))
+    panels.savefig(path, dpi=110)
 
 
 def _rows(table: pd.DataFrame) -> Iterator[Row]:

@@ -7,8 +7,9 @@ from typer.testing import CliRunner
 
 from vitrial.cli import app
 from vitrial.data.prepared import prepare_data
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.errors import VitrialError
-from vitrial.protocol import Arm, PhantomData, Protocol
+from vitrial.protocol import Arm, Protocol
 from vitrial.report.secondary import FORMS, render
 from vitrial.report.sections import cost, secondary
 from vitrial.store.analyses import Request, analyze, read_analyses, write_analyses

@@ -10,7 +10,7 @@ from vitrial.study.cost import arm_costs, read_costs
 
 TITLE = "Cost"
 SUMMARY = "What each backbone takes of this device, and which arms no other arm beats."
-ORDER = 60
+ORDER = 58
 
 
 def render(study: Study) -> str:

@@ -9,7 +9,7 @@ from vitrial.store.study import Study
 
 TITLE = "Secondary analyses"
 SUMMARY = "Every other metric, calibration, operating point, subgroups and patients; exploratory."
-ORDER = 50
+ORDER = 55
 
 
 def render(study: Study) -> str:
