@@ -13,10 +13,9 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
-from vitrial.data.audit.mask_checks import is_resized
 from vitrial.data.io.decode import require_dicom
 from vitrial.data.io.files import Files, suffix_of
-from vitrial.data.io.masks import SEPARATOR
+from vitrial.data.io.masks import SEPARATOR, is_resized
 from vitrial.data.io.quiet import quiet
 from vitrial.data.manifest import Dataset
 from vitrial.data.sources.about import About
