@@ -26,7 +26,7 @@ from table import Row, publish
 from vitrial.compare.intervals import nested_effect
 from vitrial.compare.jackknife import jackknife
 from vitrial.compare.simulation import draw_logits, draw_test_set
-from vitrial.evaluate.metrics import ENDPOINTS
+from vitrial.metrics import ENDPOINTS
 
 REPETITIONS = (3, 5, 10)
 SCORES = {"quadratic_kappa": 0.85, "balanced_accuracy": 0.80, "roc_auc": 0.92, "macro_auc": 0.92}

@@ -19,7 +19,8 @@ from vitrial.data.audit.mask_checks import FULL
 from vitrial.data.io.decode import decode
 from vitrial.data.io.masks import is_resized, read_mask
 from vitrial.data.sources import load_dataset
-from vitrial.protocol import Ham10000Data, Image
+from vitrial.data.sources.ham10000 import Ham10000Data
+from vitrial.protocol import Image
 
 QUICK = 1000
 SHARES = (0, 1, 50, 99, 99.9, 100)

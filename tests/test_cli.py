@@ -122,3 +122,7 @@ def test_tuning_picks_the_best_rate_of_each_arm(small_protocol, tmp_path, pixel_
     assert "base_lr:" in (out / "tuned.yaml").read_text()
     assert invoke("protocol", "check", out / "tuned.yaml").exit_code == 0
     assert not list(out.glob("tuning/*/predictions.parquet")), "tuning must not touch test images"
+
+
+def test_help_names_the_defaults_that_depend_on_the_study():
+    assert "studies/NAME" in invoke("run", "--help").output

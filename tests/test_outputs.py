@@ -40,7 +40,7 @@ def contents(folder):
         ("demo", "--out", "."),
         ("run", "protocol.yaml", "--out", "problems.csv"),
         ("pretrain", *IMAGES, "--out", "."),
-        ("data", "check", "protocol.yaml", "--out", "."),
+        ("data", "audit", "protocol.yaml", "--out", "."),
         ("prepare", "protocol.yaml", "--problems", "problems.csv"),
         ("weights", "export", "somewhere", "weights.safetensors"),
     ],
@@ -67,7 +67,7 @@ def test_a_found_tuned_protocol_is_kept(tmp_path, monkeypatch):
 
 
 def test_an_audit_may_be_repeated_and_a_file_replaced_on_request(folder):
-    check = ["data", "check", "protocol.yaml"]
+    check = ["data", "audit", "protocol.yaml"]
     for _ in range(2):
         assert CliRunner().invoke(app, [*check, "--out", "new"]).exit_code == 0
     assert CliRunner().invoke(app, [*check, "--out", ".", "--overwrite"]).exit_code == 0

@@ -9,13 +9,14 @@ from importlib.metadata import version
 import pytest
 from typer.testing import CliRunner
 
-from vitrial.cli import app, sentences
+from vitrial.cli import app
+from vitrial.cli.sentences import sentences
 from vitrial.terminal import PipedConsole, Stopped, stoppable
 
 PYTHON = (sys.executable, "-m", "vitrial")
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("data", "check"), ("protocol", "list")])
+@pytest.mark.parametrize("command", [(), ("run",), ("data", "audit"), ("protocol", "list")])
 def test_help_in_two_letters(command):
     result = CliRunner().invoke(app, [*command, "-h"])
     assert result.exit_code == 0

@@ -77,7 +77,7 @@ def test_each_command_says_which_file_has_no_room(disk, tmp_path, pixel_caches):
         (("report", study), ""),
         (("run", study, "--cache", pixel_caches), ""),
         (("weights", "export", run, disk / "w.safetensors"), "w.safetensors"),
-        (("data", "check", tmp_path / "tiny.yaml", "--out", disk / "new"), "images.parquet"),
+        (("data", "audit", tmp_path / "tiny.yaml", "--out", disk / "new"), "images.parquet"),
     ):
         said = sentence(invoke(*command))
         assert file in said

@@ -191,7 +191,7 @@ def test_no_byte_of_any_output_names_a_patient(tmp_path, caplog, capfd):
     single = tmp_path / "own" / "山田 太郎" / "山田 太郎.dcm"
     said = []
     for arguments in (
-        ("data", "check", protocol, "--out", out / "check"),
+        ("data", "audit", protocol, "--out", out / "check"),
         ("prepare", protocol, "--problems", out / "problems.csv"),
         ("run", protocol, "--out", study),
         ("explain", study, "--images", "4", "--root", tmp_path / "root"),

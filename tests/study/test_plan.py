@@ -168,7 +168,7 @@ def test_a_pretraining_for_each_repetition_is_asked_for():
 
 def test_an_arms_own_rate_changes_no_pretraining():
     one, other = (
-        [Arm(backbone="resnet10t", initialization="transfer:other+dino", base_lr=rate)]
+        [Arm(backbone="resnet10t", initialization="transfer:other+dino").with_rate(rate)]
         for rate in (1e-4, 1e-3)
     )
     first, second = (plan(protocol_with(arms=arms), FINGERPRINTS) for arms in (one, other))

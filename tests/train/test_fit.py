@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import load_file
 
 from vitrial.data.prepared import prepare_data
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.errors import VitrialError
 from vitrial.layout import CHECKPOINT, CHECKPOINT_BEFORE, WEIGHTS
 from vitrial.models.backbone import build_backbone
-from vitrial.protocol import Augment, Image, PhantomData, Plateau, Recipe, Split
+from vitrial.protocol import Augment, Image, Plateau, Recipe, Split
 from vitrial.records import DamagedError
 from vitrial.train.checkpoint import check_checkpoint, copy_of_weights, save_checkpoint
 from vitrial.train.fit import (

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_softmax, softmax
 from scipy.stats import rankdata
 
-from vitrial.evaluate.metrics import ENDPOINTS
+from vitrial.metrics import ENDPOINTS, Metric, OfConfusion, OfImages, OfPairs
 
 CHUNK = 2_000_000
 """Entries of confusion matrices that are held at once, about 16 MB."""
@@ -58,7 +57,7 @@ def jackknife(
     """Score runs with and without each group.
 
     Args:
-        endpoint: One of `vitrial.evaluate.metrics.ENDPOINTS`.
+        endpoint: One of `vitrial.metrics.ENDPOINTS`.
         targets: (n,) class indices.
         logits: For each run (n, classes), on the same images in the same order.
         groups: (n,) the group of each image.
@@ -69,15 +68,16 @@ def jackknife(
     """
     targets = np.asarray(targets)
     _, member = np.unique(np.asarray(groups).astype(str), return_inverse=True)
-    if endpoint in OF_CONFUSION:
-        classes = logits[0].shape[1]
-        one = _confusion_deleter(OF_CONFUSION[endpoint], targets, member, classes)
-    elif endpoint == "roc_auc":
-        one = _auc_deleter(targets, member)
-    elif endpoint in OF_IMAGES:
-        one = _mean_deleter(OF_IMAGES[endpoint], targets, member)
-    else:
-        one = _recomputing(ENDPOINTS[endpoint], targets, member)
+    metric = ENDPOINTS[endpoint]
+    match metric.form:
+        case OfConfusion():
+            one = _confusion_deleter(metric.form, targets, member, logits[0].shape[1])
+        case OfPairs():
+            one = _pairs_deleter(metric.form, targets, member)
+        case OfImages():
+            one = _mean_deleter(metric.form, targets, member)
+        case None:
+            one = _recomputing(metric, targets, member)
     rows = [one(np.asarray(run, dtype=np.float64)) for run in logits]
     return Jackknife(np.array([row[0] for row in rows]), np.array([row[1] for row in rows]))
 
@@ -87,10 +87,7 @@ Deleter = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
 def _confusion_deleter(
-    score: Callable[[np.ndarray], np.ndarray],
-    targets: np.ndarray,
-    member: np.ndarray,
-    classes: int,
+    form: OfConfusion, targets: np.ndarray, member: np.ndarray, classes: int
 ) -> Deleter:
     cells, k = classes * classes, member.max() + 1
     chunks = np.array_split(np.arange(k), -(-k * cells // CHUNK))
@@ -106,10 +103,10 @@ def _confusion_deleter(
             rows = order[first[chunk[0]] : first[chunk[-1] + 1]]
             place = (member[rows] - chunk[0]) * cells + cell[rows]
             own = np.bincount(place, minlength=len(chunk) * cells).reshape(-1, cells)
-            without[chunk] = score((whole - own).reshape(-1, classes, classes))
-        if score in AVERAGES_CLASSES:
+            without[chunk] = form.score((whole - own).reshape(-1, classes, classes))
+        if form.averages_classes:
             without[sole] = np.nan
-        return float(score(whole.reshape(1, classes, classes))[0]), without
+        return float(form.score(whole.reshape(1, classes, classes))[0]), without
 
     return delete
 
@@ -120,102 +117,35 @@ def _sole_owners(targets: np.ndarray, member: np.ndarray) -> list[int]:
     return [int(groups[0]) for groups in owners if len(groups) == 1]
 
 
-def _kappa(confusion: np.ndarray) -> np.ndarray:
-    """Quadratic kappa of confusion matrices (m, classes, classes), truth in rows; 0 for 0 / 0."""
-    classes = confusion.shape[-1]
-    grade = np.arange(classes)
-    weights = (grade[:, None] - grade[None, :]) ** 2
-    n = confusion.sum(axis=(1, 2))
-    truth, answer = confusion.sum(axis=2), confusion.sum(axis=1)
-    observed = (confusion * weights).sum(axis=(1, 2))
-    expected = np.einsum("mi,ij,mj->m", truth, weights, answer) / np.maximum(n, 1)
-    constant = (answer > 0).sum(axis=1) == 1
-    safe = np.where(constant | (expected == 0), 1, expected)
-    return np.where(constant, 0.0, 1 - observed / safe)
-
-
-def _balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
-    truth = confusion.sum(axis=2)
-    right = np.diagonal(confusion, axis1=1, axis2=2)
-    recall = right / np.maximum(truth, 1)
-    return np.asarray(recall.sum(axis=1) / (truth > 0).sum(axis=1))
-
-
-def _accuracy(confusion: np.ndarray) -> np.ndarray:
-    right = np.diagonal(confusion, axis1=1, axis2=2).sum(axis=1)
-    return np.asarray(right / confusion.sum(axis=(1, 2)))
-
-
-def _f1(confusion: np.ndarray) -> np.ndarray:
-    right = np.diagonal(confusion, axis1=1, axis2=2)
-    both = confusion.sum(axis=2) + confusion.sum(axis=1)
-    return np.asarray((2 * right / np.maximum(both, 1)).mean(axis=1))
-
-
-OF_CONFUSION: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "quadratic_kappa": _kappa,
-    "balanced_accuracy": _balanced_accuracy,
-    "accuracy": _accuracy,
-    "f1": _f1,
-}
-"""Endpoints that are functions of the confusion matrix."""
-AVERAGES_CLASSES = (_balanced_accuracy, _f1)
-
-
-def _log_loss(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    return np.asarray(-log_softmax(logits, axis=1)[np.arange(len(targets)), targets])
-
-
-def _brier(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    classes = logits.shape[1]
-    squares = ((softmax(logits, axis=1) - np.eye(classes)[targets]) ** 2).sum(axis=1)
-    return np.asarray(squares / 2 if classes == 2 else squares)  # as `evaluate.metrics.brier`
-
-
-OF_IMAGES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "log_loss": _log_loss,
-    "brier": _brier,
-}
-"""Endpoints that are means over images, by what is averaged."""
-
-
-def _mean_deleter(
-    per_image: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    targets: np.ndarray,
-    member: np.ndarray,
-) -> Deleter:
+def _mean_deleter(form: OfImages, targets: np.ndarray, member: np.ndarray) -> Deleter:
     counts = np.bincount(member)
 
     def delete(logits: np.ndarray) -> tuple[float, np.ndarray]:
-        values = per_image(targets, logits)
+        values = form.values(targets, logits)
         sums = np.bincount(member, weights=values)
         return float(values.mean()), (values.sum() - sums) / (len(values) - counts)
 
     return delete
 
 
-def _recomputing(
-    score: Callable[[np.ndarray, np.ndarray], float], targets: np.ndarray, member: np.ndarray
-) -> Deleter:
+def _recomputing(metric: Metric, targets: np.ndarray, member: np.ndarray) -> Deleter:
     def delete(logits: np.ndarray) -> tuple[float, np.ndarray]:
         without = [
-            score(targets[member != g], logits[member != g]) for g in range(member.max() + 1)
+            metric(targets[member != g], logits[member != g]) for g in range(member.max() + 1)
         ]
-        return score(targets, logits), np.array(without)
+        return metric(targets, logits), np.array(without)
 
     return delete
 
 
-def _auc_deleter(targets: np.ndarray, member: np.ndarray) -> Deleter:
-    present = np.unique(targets)
+def _pairs_deleter(form: OfPairs, targets: np.ndarray, member: np.ndarray) -> Deleter:
+    present = set(np.unique(targets).tolist())
 
     def delete(logits: np.ndarray) -> tuple[float, np.ndarray]:
-        if logits.shape[1] == 2:
-            return _auc(logits[:, 1] - logits[:, 0], targets == 1, member)
-        probabilities = softmax(logits, axis=1)
-        if len(present) < logits.shape[1]:  # as scikit-learn: there is no area for such a class
+        scores = form.scores(logits)
+        if not present >= scores.keys():  # as scikit-learn: there is no area for such a class
             return np.nan, np.full(member.max() + 1, np.nan)
-        areas = [_auc(probabilities[:, c], targets == c, member) for c in present]
+        areas = [_auc(score, targets == c, member) for c, score in scores.items()]
         return float(np.mean([area for area, _ in areas])), np.mean([w for _, w in areas], axis=0)
 
     return delete

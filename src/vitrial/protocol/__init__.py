@@ -8,27 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from vitrial.metrics import ENDPOINTS
 from vitrial.protocol.arm import Arm
 from vitrial.protocol.checks import MOST_ARMS, find_clashes
-from vitrial.protocol.data import (
-    Aptos2019Data,
-    CbisDdsmData,
-    CsvData,
-    Data,
-    DataSection,
-    DicomData,
-    FolderData,
-    Ham10000Data,
-    HuggingFaceData,
-    Isic2019Data,
-    MedMnistData,
-    PhantomData,
-)
+from vitrial.protocol.data import Data, DataSection
 from vitrial.protocol.recipe import Plateau, Recipe
 from vitrial.protocol.section import AbsolutePath, Fraction, Section, Seed
 from vitrial.protocol.selfsupervision import Byol, Dino, LocalViews, SelfSupervision, View
@@ -36,26 +24,16 @@ from vitrial.protocol.views import Augment, Image, Jitter, Split
 from vitrial.protocol.yaml_lines import dotted
 
 __all__ = [
-    "Aptos2019Data",
     "Arm",
     "Augment",
     "Byol",
-    "CbisDdsmData",
-    "CsvData",
     "Data",
     "DataSection",
-    "DicomData",
     "Dino",
     "EndpointName",
-    "FolderData",
-    "Ham10000Data",
-    "HuggingFaceData",
     "Image",
-    "Isic2019Data",
     "Jitter",
     "LocalViews",
-    "MedMnistData",
-    "PhantomData",
     "Plateau",
     "Protocol",
     "Recipe",
@@ -66,10 +44,16 @@ __all__ = [
     "digest",
 ]
 
-# Names alone: the metrics themselves, in `vitrial.evaluate.metrics`, take seconds to import.
-EndpointName = Literal[
-    "quadratic_kappa", "balanced_accuracy", "roc_auc", "accuracy", "f1", "log_loss", "brier"
-]
+
+def _known_endpoint(name: Any) -> Any:
+    if name not in list(ENDPOINTS):
+        *others, last = map(repr, ENDPOINTS)
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+    return name
+
+
+EndpointName = Annotated[str, BeforeValidator(_known_endpoint)]
+"""A name of `vitrial.metrics.ENDPOINTS`."""
 
 
 class Protocol(Section):
@@ -132,14 +116,21 @@ class Protocol(Section):
         return self
 
     def recipe_of(self, arm: Arm) -> Recipe:
-        """The recipe with the arm's own base learning rate, where it has one."""
-        return self.recipe.model_copy(
-            update={} if arm.base_lr is None else {"base_lr": arm.base_lr}
-        )
+        """The recipe with what the arm states in its place."""
+        return Recipe.model_validate(_merged(self.recipe.model_dump(), arm.changes))
 
     def hash(self) -> str:
         """12 hexadecimal digits that change with anything in the protocol."""
         return digest(self.model_dump(mode="json"))
+
+
+def _merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A group of keys with others in their place; groups within it are merged likewise."""
+    nested = {
+        key: _merged(content[key], value) if isinstance(value, dict) else value
+        for key, value in changes.items()
+    }
+    return content | nested
 
 
 def digest(content: Any) -> str:

@@ -28,7 +28,7 @@ Epochs = Annotated[int, Field(ge=0, le=100_000)]
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 # Strict(False): a text may stand for a path, and a list for a tuple.
-AbsolutePath = Annotated[Path, Strict(False), AfterValidator(absolute)]
+AbsolutePath = Annotated[Path, Strict(False), AfterValidator(absolute), Field(examples=["FOLDER"])]
 PositivePair = Annotated[tuple[Positive, Positive], Strict(False)]
 
 

@@ -231,7 +231,7 @@ class Study:
 
     def table(self) -> pd.DataFrame:
         """A row per arm: test endpoint, median and standard deviation over repetitions, cost."""
-        arms = [(str(arm.origin), arm.backbone) for arm in self.protocol.arms]
+        arms = [(str(arm.origin), arm.backbone, arm.name) for arm in self.protocol.arms]
         return arm_table(self.scores(), self.protocol.endpoint, arms)
 
 

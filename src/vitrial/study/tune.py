@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vitrial.errors import VitrialError
-from vitrial.evaluate.metrics import ENDPOINTS, Metric
 from vitrial.layout import TUNED
+from vitrial.metrics import ENDPOINTS, Metric
 from vitrial.outputs import refuse_existing
 from vitrial.protocol import Arm, Protocol, Recipe
 from vitrial.protocol.file import write_protocol
@@ -125,7 +125,7 @@ def tuning_stages(
     """A stage for each arm and rate, all rates of an arm with the same seed."""
     stages: dict[str, Stage] = {}
     for rate in rates:
-        arms = [arm.model_copy(update={"base_lr": rate}) for arm in protocol.arms]
+        arms = [arm.with_rate(rate) for arm in protocol.arms]
         once = protocol.model_copy(update={"arms": arms, "repetitions": 1})
         for stage in plan(once, fingerprints):
             if stage.kind == "finetune":
@@ -168,6 +168,4 @@ def _tuned_arms(protocol: Protocol, scores: pd.DataFrame) -> list[Arm]:
     best = {row["arm"]: float(row["base_lr"]) for row in rows}
     if not best:
         raise VitrialError("No arm could be trained at any rate: see the lines above.")
-    return [
-        arm.model_copy(update={"base_lr": best.get(arm.name, arm.base_lr)}) for arm in protocol.arms
-    ]
+    return [arm.with_rate(best[arm.name]) if arm.name in best else arm for arm in protocol.arms]

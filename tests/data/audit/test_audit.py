@@ -12,7 +12,10 @@ from vitrial.data.audit.measure import CHUNK
 from vitrial.data.cache import PixelCache
 from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import load_dataset
-from vitrial.protocol import CsvData, FolderData, Image, PhantomData, Split
+from vitrial.data.sources.csv import CsvData
+from vitrial.data.sources.folder import FolderData
+from vitrial.data.sources.phantom import PhantomData
+from vitrial.protocol import Image, Split
 from vitrial.report.audit import write_page
 
 SMALL = Image(resize=16)
@@ -199,7 +202,7 @@ def test_a_study_audits_its_data_once(tmp_path, monkeypatch):
 
 
 def check(*arguments):
-    return CliRunner().invoke(app, ["data", "check", *map(str, arguments)])
+    return CliRunner().invoke(app, ["data", "audit", *map(str, arguments)])
 
 
 def test_the_command_writes_what_it_found_and_exits_1_where_something_is_fatal(tmp_path):

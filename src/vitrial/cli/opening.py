@@ -1,0 +1,31 @@
+"""Opening a study that a command names, and printing what it found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitrial.cli.sentences import err_console, out_console
+
+if TYPE_CHECKING:
+    from vitrial.store.study import Study
+
+
+def open_study(folder: Path) -> Study:
+    """A study; what its reader should know is printed."""
+    from vitrial.store.study import load_study
+
+    study = load_study(folder)
+    for note in study.notes:
+        err_console.print(note, soft_wrap=True, highlight=False, markup=False)
+    return study
+
+
+def print_result(study: Study) -> None:
+    """Write the report, and print the table and where the report is."""
+    from vitrial.compare.table import render
+    from vitrial.report.page import write_report
+
+    path = write_report(study)
+    out_console.print(render(study.table(), study.protocol.endpoint, study.caption(), "terminal"))
+    out_console.print(f"Report: {path.resolve()}", soft_wrap=True, highlight=False)
