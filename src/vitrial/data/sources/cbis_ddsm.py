@@ -15,11 +15,10 @@ from rich.console import Console
 from rich.progress import track
 
 from vitrial.data.about import About
-from vitrial.data.audit.mask_checks import is_resized
 from vitrial.data.io.by_stem import find_table
 from vitrial.data.io.decode import require_dicom
 from vitrial.data.io.files import Files, suffix_of
-from vitrial.data.io.masks import SEPARATOR
+from vitrial.data.io.masks import SEPARATOR, is_resized
 from vitrial.data.io.quiet import quiet
 from vitrial.data.io.table import is_missing, read_table, require_columns, row_name
 from vitrial.data.manifest import Dataset
