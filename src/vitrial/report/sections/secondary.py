@@ -17,7 +17,7 @@ def render(study: Study) -> str:
     found = read_analyses(study)
     if found is None:
         return ""
-    done = {run["name"] for run, _ in study.runs()}
+    done = {run.name for run, _ in study.runs()}
     return template("secondary.html.j2").render(
         tables=in_words(found), changed=done != set(found.facts["runs"])
     )
