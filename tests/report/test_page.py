@@ -5,8 +5,9 @@ import pytest
 
 from vitrial.data.audit.audit import audit_prepared
 from vitrial.data.prepared import prepare_data
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.errors import Problem
-from vitrial.protocol import Arm, PhantomData, Protocol
+from vitrial.protocol import Arm, Protocol
 from vitrial.report.page import write_report
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.stage import Attempt, Machine, Normalization, Result

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
+from vitrial.metrics import ENDPOINTS
 from vitrial.protocol.yaml_lines import Location, dotted
+from vitrial.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from vitrial.protocol import Arm, Data, Protocol, Recipe
@@ -47,21 +49,41 @@ def find_clashes(protocol: Protocol) -> list[Clash]:
         *_recipe_clashes(protocol.recipe, "recipe"),
         *_pretrain_clashes(protocol),
         *_endpoint_clashes(protocol),
+        *_comparison_clashes(protocol),
     ]
 
 
-def backbone_clashes(protocol: Protocol) -> Iterator[Clash]:
-    """Backbones that cannot take the images of this protocol, found by building each once.
+def unknown_names(arms: Iterable[Arm]) -> Iterator[Clash]:
+    """Backbones and weights of arms that timm has not.
 
-    Apart from `find_clashes`, which a study that was run with another timm must pass, too.
+    Apart from `find_clashes`: a study that was run with another timm must pass that, too, and
+    timm's import takes seconds.
     """
+    from vitrial.models.names import check_backbone
+
+    for i, arm in enumerate(arms):
+        at = "backbone"
+        try:
+            check_backbone(arm.backbone)
+            at = "initialization"
+            _ = arm.model
+        except ValueError as error:
+            yield Clash(str(error), (("arms", i, at),))
+
+
+def backbone_clashes(protocol: Protocol) -> Iterator[Clash]:
+    """Backbones that timm has not or that cannot take the protocol's images: each is built once."""
     from vitrial.models.fits import (
         refused_size,
         refused_views,
     )  # torch and timm take seconds to import
 
+    unknown = list(unknown_names(protocol.arms))
+    yield from unknown
     channels, crop = protocol.image.channels, protocol.augment.crop
     for i, arm in enumerate(protocol.arms):
+        if any(clash.keys[0][1] == i for clash in unknown):
+            continue
         at: Location = ("arms", i, "backbone")
         why = refused_size(arm.model, channels, crop, "augment.crop")
         if why is not None:
@@ -74,16 +96,8 @@ def backbone_clashes(protocol: Protocol) -> Iterator[Clash]:
 
 
 def _data_clashes(data: Data, at: Location) -> Iterator[Clash]:
-    if data.source != "csv":
-        return
-    roles: dict[str, str] = {}
-    for role in ("image", "label", "group", "split", "mask"):
-        column = getattr(data, role)
-        if column in roles:
-            sentence = f"column '{column}' is already the one of {roles[column]}"
-            yield Clash(sentence, ((*at, role), (*at, roles[column])))
-        elif column is not None:
-            roles[column] = role
+    for sentence, keys in data.clashes():
+        yield Clash(sentence, tuple((*at, key) for key in keys))
 
 
 def _source_clashes(protocol: Protocol) -> Iterator[Clash]:
@@ -161,7 +175,7 @@ def _pair_clashes(protocol: Protocol) -> Iterator[Clash]:
         starts = (("arms", j, "initialization"), ("arms", i, "initialization"))
         if names[i] == names[j]:
             sentence = f"the arm '{names[j]}' is listed already"
-            if one.model != other.model:
+            if one.origin != other.origin:
                 sentence += ": to compare weights, name them by timm:TAG"
             elif one.id is None and one.changes != other.changes:
                 sentence += ": to compare recipes, give each an id"
@@ -204,27 +218,39 @@ def _pretrain_clashes(protocol: Protocol) -> Iterator[Clash]:
         yield Clash(sentence, (("unlabeled",), ("arms",)))
 
 
-GRADED = ("quadratic_kappa",)
-"""The endpoints that grade by the order of the classes."""
-_ORDERED_OR_TWO = ("retinamnist", "breastmnist", "chestmnist", "pneumoniamnist")
-"""The sets of MedMNIST whose classes are ordered grades, or only two."""
-
-
 def _endpoint_clashes(protocol: Protocol) -> Iterator[Clash]:
     """Known data sets without order; labels of one's own are looked at when they are read."""
     data = protocol.data
-    if protocol.endpoint not in GRADED or data.classes is not None:
+    if not ENDPOINTS[protocol.endpoint].needs_order or data.classes is not None:
         return
-    diagnoses = data.source in ("ham10000", "isic2019") or (
-        data.source == "phantom" and data.task == "dermoscopy"
-    )
-    unordered = "diagnoses" if diagnoses else None
-    if data.source == "medmnist" and data.name not in _ORDERED_OR_TWO:
-        unordered = f"those of {data.name}"
-    if unordered:
+    if unordered := data.unordered():
         sentence = (
             f"{protocol.endpoint} grades by the order of classes, and {unordered} have none: "
             "choose balanced_accuracy, or state an order with data.classes"
         )
         keys = (("endpoint",), ("data", "classes"), ("data", "source"), ("data", "task"))
         yield Clash(sentence, keys)
+
+
+def _comparison_clashes(protocol: Protocol) -> Iterator[Clash]:
+    names = [arm.name for arm in protocol.arms]
+    listed: dict[tuple[object, ...], int] = {}
+    for i, comparison in enumerate(protocol.comparisons or []):
+        treatment, control = comparison.treatment, comparison.control
+        at: Location = ("comparisons", i)
+        keys: tuple[Location, ...] = ((*at, "treatment"), (*at, "control"))
+        for key, name in zip(keys, (treatment, control), strict=True):
+            if name not in names:
+                hint = did_you_mean(name, names) or f": choose {' or '.join(names[:10])}"
+                yield Clash(f"no arm is called '{name}'{hint}", (key, ("arms",)))
+        if treatment == control:
+            yield Clash(f"'{treatment}' is compared with itself", keys)
+        # With another margin or alpha it would be judged twice, and the better answer kept.
+        same = (treatment, control, comparison.claim, comparison.endpoint or protocol.endpoint)
+        first = listed.setdefault((*same, comparison.family), i)
+        if first != i:
+            sentence = f"comparisons[{first}] claims the same of the same arms: keep one"
+            yield Clash(sentence, (at, ("comparisons", first)))
+        if comparison.claim != "superior" and not (comparison.margin or protocol.margin):
+            sentence = f"'{comparison.claim}' needs a margin above 0: state one"
+            yield Clash(sentence, ((*at, "margin"), ("margin",)))

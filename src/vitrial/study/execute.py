@@ -8,8 +8,15 @@ from vitrial.data.audit.audit import audit_prepared
 from vitrial.events import Listener, Note, listening, tell
 from vitrial.layout import AUDIT, PROBLEMS
 from vitrial.protocol import Protocol
+from vitrial.store.history import record_protocol
 from vitrial.store.stage import Stage
-from vitrial.store.study import Study, refuse_foreign_study, register, stale_runs_sentence
+from vitrial.store.study import (
+    Study,
+    refuse_foreign_study,
+    register,
+    registered,
+    stale_runs_sentence,
+)
 from vitrial.study.carry_out import carry_out
 from vitrial.study.datasets import Datasets, fingerprints, prepare_datasets
 from vitrial.study.initial import refuse_unfit_arms
@@ -67,6 +74,7 @@ def _lay_down(
     audit = audit_prepared(datasets["data"], root / AUDIT)
     sources = (data.problems for name, data in datasets.items() if name != "data")
     problems = audit.problems + [problem for found in sources for problem in found]
+    record_protocol(root, registered(root), protocol)
     study = Study.write(root, protocol, datasets["data"], stages, problems, skipped)
     if left_out := study.facts.left_out:
         tell(

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vitrial.metrics import ENDPOINTS
 from vitrial.models.initialization import sha256_of
 from vitrial.protocol import Arm, Data, Protocol
-from vitrial.protocol.checks import GRADED
 from vitrial.seeds import seed_of
 from vitrial.store.stage import Labeled, Stage
 from vitrial.study.versions import versions_of
@@ -88,6 +88,7 @@ def _finetune(
 def _pretrain(protocol: Protocol, arm: Arm, repetition: int | None, known: Known) -> Stage:
     # Of the arm only what its pretraining depends on, so that arms share it.
     arm = Arm(backbone=arm.backbone, initialization=str(arm.origin.base))
+    graded = ENDPOINTS[protocol.endpoint].needs_order  # a source's classes need no order
     return Stage(
         kind="pretrain",
         arm=arm,
@@ -99,7 +100,7 @@ def _pretrain(protocol: Protocol, arm: Arm, repetition: int | None, known: Known
         image=protocol.image,
         augment=protocol.augment,
         data=known[arm.origin.of],
-        endpoint="balanced_accuracy" if protocol.endpoint in GRADED else protocol.endpoint,
+        endpoint="balanced_accuracy" if graded else protocol.endpoint,
     )
 
 

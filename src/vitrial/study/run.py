@@ -17,10 +17,10 @@ from torch import nn
 
 from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
-from vitrial.evaluate.metrics import ENDPOINTS
 from vitrial.evaluate.predict import CentralView, predict
 from vitrial.events import EpochEnded, tell
 from vitrial.layout import WEIGHTS
+from vitrial.metrics import ENDPOINTS
 from vitrial.protocol import Recipe
 from vitrial.store.program import program
 from vitrial.store.run_folder import RunFolder, stage_folder

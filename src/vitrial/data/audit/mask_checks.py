@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from vitrial.atomic import write_json
 from vitrial.data.cache import PixelCache
 from vitrial.data.io.decode import FORMATS, ORIENTATION
-from vitrial.data.io.masks import SEPARATOR, read_mask
+from vitrial.data.io.masks import SEPARATOR, is_resized, read_mask
 from vitrial.data.io.quiet import quiet
 from vitrial.data.manifest import Dataset, Reader
 from vitrial.errors import Problem, VitrialError
@@ -106,11 +106,6 @@ def _check_all(rows: list[tuple[str, str, int, int]], reader: Reader) -> list[Pr
         found = pool.map(lambda row: check_mask(reader, row[0], row[1], (row[2], row[3])), rows)
         checked = counted(found, "Checking masks", len(rows))
         return [problem for problem in checked if problem is not None]
-
-
-def is_resized(mask: Size, image: Size) -> bool:
-    """Whether a mask is its image at another resolution, each side rounded to whole pixels."""
-    return abs(mask[0] * image[1] - mask[1] * image[0]) < sum(image)
 
 
 def _upright(reader: Reader, image: str, size: Size) -> Size:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from vitrial.data.io.decode import Decoded, DecodeError, decode, is_dicom
+from vitrial.data.io.decode import decode, is_dicom
+from vitrial.data.io.decoded import Decoded, DecodeError
 from vitrial.data.manifest import Dataset, Reader
 from vitrial.errors import Problem, VitrialError
 from vitrial.events import counting

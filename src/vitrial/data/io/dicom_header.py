@@ -15,7 +15,8 @@ from pydicom.datadict import dictionary_VR, keyword_dict
 from pydicom.dataset import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from vitrial.data.io.decode import DecodeError, is_dicom
+from vitrial.data.io.decode import is_dicom
+from vitrial.data.io.decoded import DecodeError
 from vitrial.data.io.dicom_size import PREAMBLE, refuse_inflated
 from vitrial.data.io.dicom_terms import IDENTIFYING, OLDEST, listed
 from vitrial.data.io.files import Files
