@@ -62,11 +62,11 @@ def test_each_change_says_what_and_after_how_many_runs(tmp_path):
 def test_arms_and_comparisons_go_by_their_names(tmp_path):
     record_protocol(tmp_path, None, protocol())
     finish(tmp_path, 1)
-    arms = [{"backbone": "resnet18", "base_lr": 0.01}, {"backbone": "resnet34"}]
+    arms = [{"backbone": "resnet18", "recipe": {"base_lr": 0.01}}, {"backbone": "resnet34"}]
     record_protocol(tmp_path, None, protocol(arms=arms))
     said = amendments(tmp_path)[-1]
     assert said.startswith("amended after 1 run: ")
-    assert 'arms[resnet18 random] {} -> {"base_lr": 0.01}' in said
+    assert 'arms[resnet18 random] {} -> {"recipe": {"base_lr": 0.01}}' in said
     assert "arms[resnet10t random] removed" in said
     assert "arms[resnet34 random] added" in said
 

@@ -18,6 +18,7 @@ from vitrial.protocol.file import protocol_text
 from vitrial.report.audit import findings, section
 from vitrial.report.explanations import section as explanations
 from vitrial.report.figures.curves import learning_curves, to_svg
+from vitrial.report.sections import verdict
 from vitrial.report.template import template
 from vitrial.store.study import Study
 
@@ -37,6 +38,7 @@ def write_report(study: Study) -> Path:
     page = template("page.html.j2").render(
         protocol=study.protocol,
         facts=study.facts,
+        verdict=verdict.render(study),
         title=title,
         words=in_words(table, endpoint),
         curves=_curves(study, chance(endpoint, len(classes))),
