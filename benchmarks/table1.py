@@ -80,8 +80,8 @@ DATA = (
     DataSet("DDSM, 310 images", "roc_auc", (155, 155), _DDSM),
     DataSet("DDSM, 1,024 images", "roc_auc", (512, 512), _DDSM),
 )
-"""Classes by the public tables of labels. The size of the test set of DDSM is not certain here: half
-of the images have a mass, of a tenth of CBIS-DDSM's 3,103 mammograms or of three times as many."""
+"""Classes by the public tables of labels. The size of the test set of DDSM is not certain here:
+half of the images have a mass, of a tenth of CBIS-DDSM's 3,103 mammograms or of thrice as many."""
 CLAIMS: dict[str, Claim] = {
     "random": "superior",
     "imagenet": "equivalent",
