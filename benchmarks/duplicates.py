@@ -38,7 +38,7 @@ from vitrial.data.audit.duplicates import find_duplicates, links
 from vitrial.data.audit.sketches import sketch
 from vitrial.data.cache import CHECKSUM, PixelCache, header_of, seal
 from vitrial.data.sources import load_dataset
-from vitrial.protocol import PhantomData
+from vitrial.data.sources.phantom import PhantomData
 
 SIDE, BLOBS, COPIES = 256, 8, 100
 CACHED = 128

@@ -24,12 +24,13 @@ from table import Row, median_seconds, publish
 
 from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import load_dataset
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.evaluate.predict import CentralView
 from vitrial.explain.measure import TrainedModel, measure
 from vitrial.explain.methods.registry import explain, fitting_methods, frozen
 from vitrial.explain.subject import Subject
 from vitrial.models.backbone import build_backbone
-from vitrial.protocol import Image, PhantomData, Split
+from vitrial.protocol import Image, Split
 
 BACKBONES = {"resnet50": "gradcam", "deit_small_patch16_224": "attention"}
 SIDE, QUICK_SIDE = 224, 96

@@ -16,9 +16,9 @@ import pandas as pd
 import typer
 from table import Row, publish
 
+from vitrial.data.io.table import is_missing, read_table
 from vitrial.data.names import clean, look_alikes
 from vitrial.data.sources.medmnist import facts
-from vitrial.data.sources.table import is_missing, read_table
 
 LABELS = {
     "ham10000/HAM10000_metadata.csv": "dx",

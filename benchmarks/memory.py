@@ -20,8 +20,10 @@ import typer
 from table import Row, publish
 
 from vitrial.data.prepared import prepare_data
+from vitrial.data.sources.ham10000 import Ham10000Data
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.models.backbone import build_backbone
-from vitrial.protocol import Augment, Data, Ham10000Data, Image, PhantomData, Recipe, Split
+from vitrial.protocol import Augment, Data, Image, Recipe, Split
 from vitrial.train.fit import Training, fit
 from vitrial.train.launch import launch
 

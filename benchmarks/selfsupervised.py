@@ -23,8 +23,9 @@ from torchvision.transforms import v2
 
 from vitrial.data.batches import load, shuffled_order
 from vitrial.data.prepared import Prepared, prepare_data
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.models.backbone import build_backbone
-from vitrial.protocol import Arm, Augment, Dino, Image, LocalViews, PhantomData, Split, View
+from vitrial.protocol import Arm, Augment, Dino, Image, LocalViews, Split, View
 from vitrial.seeds import generator_of
 from vitrial.study.selfsupervise import build_siamese
 from vitrial.train.launch import computes_bf16, launch

@@ -20,8 +20,9 @@ import typer
 from table import Row, median_seconds, publish
 
 from vitrial.data.prepared import Prepared, prepare_data
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.models.backbone import build_backbone
-from vitrial.protocol import Augment, Image, PhantomData, Recipe, Split
+from vitrial.protocol import Augment, Image, Recipe, Split
 from vitrial.seeds import generator_of
 from vitrial.train.fit import (
     Training,

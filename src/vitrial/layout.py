@@ -42,3 +42,10 @@ PAGE = "index.html"
 
 DAMAGED = ".damaged"
 """Ends the name of a file that was set aside."""
+
+ANALYSES = "analyses"
+"""The folder of the secondary analyses: a CSV each."""
+ANALYSES_FACTS = "analyses.json"
+"""What was asked for, and of which runs; written last, with the checksums of the tables."""
+COST = "cost.json"
+"""What each backbone takes of this device."""

@@ -8,8 +8,9 @@ import yaml
 from PIL import Image as Pillow
 
 from vitrial.data.sources import load_dataset
+from vitrial.data.sources.csv import CsvData
+from vitrial.data.sources.folder import FolderData
 from vitrial.errors import VitrialError
-from vitrial.protocol import CsvData, FolderData
 
 
 def png(seed=0):

@@ -5,9 +5,10 @@ import pytest
 import yaml
 from PIL import Image as Pillow
 
+from vitrial.data.sources.medmnist import MedMnistData
 from vitrial.errors import VitrialError
-from vitrial.evaluate.metrics import quadratic_kappa
-from vitrial.protocol import MedMnistData, Protocol
+from vitrial.metrics import quadratic_kappa
+from vitrial.protocol import Protocol
 from vitrial.study.execute import prepare_datasets
 
 GRADES = ["none", "mild", "moderate", "severe"]

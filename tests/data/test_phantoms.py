@@ -12,8 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from vitrial.data.phantoms.shapes import Frame, discs, waves
-from vitrial.data.sources.phantom import TASKS, Phantoms, load
-from vitrial.protocol import PhantomData
+from vitrial.data.sources.phantom import TASKS, PhantomData, Phantoms, load
 
 PER_20 = {
     "dermoscopy": {"nevus": 7, "keratosis": 5, "carcinoma": 4, "melanoma": 4},

@@ -3,9 +3,12 @@ import pytest
 from PIL import Image as Pillow
 
 from vitrial.data.prepared import prepare_data
+from vitrial.data.sources.folder import FolderData
+from vitrial.data.sources.medmnist import MedMnistData
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.data.split import SPLITS
 from vitrial.errors import DataError
-from vitrial.protocol import FolderData, Image, MedMnistData, PhantomData, Split
+from vitrial.protocol import Image, Split
 
 PHANTOMS = PhantomData(source="phantom", patients=40, size=40)
 

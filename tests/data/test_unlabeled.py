@@ -8,9 +8,11 @@ from PIL import Image as Picture
 from vitrial.data.batches import UnlabeledImages
 from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import load_dataset
+from vitrial.data.sources.folder import FolderData
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.data.unlabeled import prepare_unlabeled
 from vitrial.errors import DataError, VitrialError
-from vitrial.protocol import FolderData, Image, PhantomData, Protocol, Split
+from vitrial.protocol import Image, Protocol, Split
 from vitrial.study.execute import fingerprints, prepare_datasets
 from vitrial.study.plan import plan
 

@@ -11,9 +11,9 @@ from rich.console import Console
 import vitrial
 from vitrial.compare.explanations import LOCATED, against_baselines, is_baseline, method_table
 from vitrial.data.sources import load_dataset
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.explain.images import drawn_images
 from vitrial.explain.measure import measure
-from vitrial.protocol import PhantomData
 
 SIDE, MARK = 96, 24
 REPETITIONS = 3

@@ -11,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from vitrial.protocol import Protocol
-from vitrial.protocol.faults import SECTIONS
+from vitrial.protocol.faults import sections
 from vitrial.protocol.file import ProtocolError, load_protocol
 
 
@@ -36,7 +36,7 @@ def schemas(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "section", dict.fromkeys(SECTIONS.values()), ids=lambda section: section.__name__
+    "section", dict.fromkeys(sections().values()), ids=lambda section: section.__name__
 )
 def test_every_number_has_a_lower_and_an_upper_bound(section: Any) -> None:
     schema = TypeAdapter(section).json_schema()
@@ -56,7 +56,7 @@ def test_every_number_has_a_lower_and_an_upper_bound(section: Any) -> None:
 
 
 def test_the_walk_over_the_sections_finds_the_numbers() -> None:
-    names = {section.__name__ for section in SECTIONS.values()}
+    names = {section.__name__ for section in sections().values()}
     assert {"Protocol", "Recipe", "Plateau", "Dino", "Byol", "LocalViews", "PhantomData"} <= names
 
 

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vitrial.data.sources.aptos2019 import Aptos2019Data
+from vitrial.data.sources.csv import CsvData
+from vitrial.data.sources.folder import FolderData
 from vitrial.errors import VitrialError
-from vitrial.protocol import Aptos2019Data, CsvData, FolderData, Protocol
+from vitrial.protocol import Protocol
 from vitrial.protocol.file import (
     ProtocolError,
     load_protocol,

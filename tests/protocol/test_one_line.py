@@ -2,7 +2,8 @@ import pytest
 
 from vitrial.errors import VitrialError
 from vitrial.protocol import Image
-from vitrial.protocol.one_line import SOURCES, named_data
+from vitrial.protocol.data import SOURCES
+from vitrial.protocol.one_line import named_data
 
 NAMED = {
     "folder": {},
@@ -32,7 +33,7 @@ def test_sources_without_a_root():
     assert named_data("huggingface:owner/name")[0].repo == "owner/name"
     assert named_data("phantom:fundus@64")[0].size == 64
     named = {text.partition(":")[0] for text in NAMED}
-    assert set(SOURCES) == named | {"huggingface", "phantom"}
+    assert set(SOURCES.names()) == named | {"huggingface", "phantom"}
 
 
 def test_a_protocol_gives_its_data_its_images_and_its_split():

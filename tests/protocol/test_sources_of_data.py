@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from vitrial.protocol import Protocol, faults
-from vitrial.protocol.faults import SECTIONS, STAND_INS, find_faults
+from vitrial.protocol.faults import STAND_INS, find_faults, sections
 
+SECTIONS = sections()
 SOURCES = [name for name, section in SECTIONS.items() if "source" in section.model_fields]
 VALUES = {"root": ".", "table": "t.csv", "name": "dermamnist", "repo": "owner/name"}
 WRONG: tuple[Any, ...] = (3.5, None, {"a": {}}, [[]])

@@ -11,8 +11,10 @@ from PIL import Image as Pillow
 from vitrial.data.audit.audit import audit_dataset
 from vitrial.data.cache import prepare
 from vitrial.data.sources import load_dataset
+from vitrial.data.sources.folder import FolderData
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.errors import Problem
-from vitrial.protocol import FolderData, Image, PhantomData
+from vitrial.protocol import Image
 from vitrial.report.audit import findings, section, write_page
 from vitrial.report.figures.contact_sheet import MOST, contact_sheet, thumbnails
 from vitrial.seeds import draw_names

@@ -6,8 +6,9 @@ import pytest
 from vitrial.data.audit.audit import audit_prepared
 from vitrial.data.audit.checks import write_problems
 from vitrial.data.prepared import prepare_data
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.errors import Problem
-from vitrial.protocol import Arm, PhantomData, Protocol
+from vitrial.protocol import Arm, Protocol
 from vitrial.records import write_record
 from vitrial.report.page import write_report
 from vitrial.store.run_folder import RunFolder

@@ -13,7 +13,7 @@ from vitrial.study.execute import run
 def trained_on(tmp_path, pixel_caches, small_protocol, monkeypatch):
     """The training images of each run by arm and repetition; training itself is left out."""
     text = small_protocol.read_text().replace("repetitions: 1", "repetitions: 2")
-    text = text.replace("  - backbone: resnet10t\n    initialization: transfer:fundus+dino\n", "")
+    text = text.replace("  - backbone: test_resnet\n    initialization: transfer:fundus+dino\n", "")
     small_protocol.write_text(text[: text.index("sources:")] + text[text.index("recipe:") :])
     small_protocol.write_text(small_protocol.read_text() + "split: {labeled: 0.3}\n")
     seen = {}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vitrial.cli import compare, data, protocols, study, trial, verdict, weights
+from vitrial.cli import analyze, compare, cost, data, protocols, study, trial, verdict, weights
 from vitrial.terminal import escape_unprintable
 
 app = typer.Typer(
@@ -59,6 +59,8 @@ for _command in (
     verdict.verdict,
     study.report,
     study.explain,
+    analyze.analyze,
+    cost.cost,
     compare.compare,
     weights.pretrain,
 ):

@@ -23,7 +23,7 @@ def info(
 ) -> None:
     """Tell what a data set is, its terms, where to get it and how to name it in a protocol."""
     with sentences():
-        from vitrial.data.sources.about import describe, titles
+        from vitrial.data.about import describe, titles
 
         shown = titles() if name is None else describe(name)
         out_console.print(shown, soft_wrap=True, highlight=False, markup=False)

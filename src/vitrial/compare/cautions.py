@@ -11,7 +11,7 @@ import pandas as pd
 
 from vitrial.compare.jackknife import Jackknife
 from vitrial.compare.scores import logits_of
-from vitrial.evaluate.metrics import ENDPOINTS
+from vitrial.metrics import ENDPOINTS
 
 FEWEST_GROUPS = 20
 """Test sets of fewer patients or lesions have a caution. By `benchmarks/few_groups.py`."""

@@ -28,7 +28,7 @@ from vitrial.compare.planning import Noise, noise_of
 from vitrial.compare.predictions import improvement
 from vitrial.compare.scores import logits_of
 from vitrial.compare.verdict import Verdict, verdict
-from vitrial.evaluate.metrics import ENDPOINTS
+from vitrial.metrics import ENDPOINTS
 from vitrial.protocol.comparison import Claim, RegisteredComparison
 
 Outcome = Literal["upheld", "not upheld", "undecided"]

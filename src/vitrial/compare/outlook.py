@@ -11,7 +11,7 @@ import numpy as np
 from vitrial.compare.findings import Finding, Registered
 from vitrial.compare.planning import POWER, Design
 from vitrial.compare.simulation import TestSet
-from vitrial.evaluate.metrics import ENDPOINTS
+from vitrial.metrics import ENDPOINTS
 
 
 @dataclass(frozen=True)

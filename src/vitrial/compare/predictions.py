@@ -13,11 +13,9 @@ from vitrial.compare.intervals import Effect, nested_effect
 from vitrial.compare.jackknife import Jackknife, jackknife
 from vitrial.compare.verdict import Verdict, verdict
 from vitrial.errors import DataError, Problem
-from vitrial.evaluate.metrics import ENDPOINTS
+from vitrial.metrics import ENDPOINTS, OfPairs
 from vitrial.spelling import did_you_mean
 
-SHORT_NAMES = {"kappa": "quadratic_kappa", "auc": "roc_auc", "recall": "balanced_accuracy"}
-"""Other names of endpoints, as the paper's Table 1 has them."""
 SHOWN = 3
 """Images that are named of each kind of fault."""
 TINY = 1e-300
@@ -150,7 +148,8 @@ def compare_predictions(
     Raises:
         DataError: The tables cannot be compared, with all that is wrong.
     """
-    endpoint = SHORT_NAMES.get(endpoint, endpoint)
+    short_names = {metric.short: name for name, metric in ENDPOINTS.items() if metric.short}
+    endpoint = short_names.get(endpoint, endpoint)
     if endpoint not in ENDPOINTS:
         hint = did_you_mean(endpoint, ENDPOINTS)
         raise DataError(f"{endpoint} is no endpoint{hint}: choose {', '.join(ENDPOINTS)}.", [])
@@ -265,8 +264,11 @@ def _problems_of(name: str, table: pd.DataFrame, endpoint: str) -> list[Problem]
     elif targets.nunique() < 2:
         what = "has images of one class alone: nothing can be told apart"
         problems.append(Problem(name, what, "give it images of every class"))
-    elif endpoint == "roc_auc" and targets.nunique() < classes:
-        what = f"has images of {targets.nunique()} of {classes} classes: AUC needs all"
+    elif isinstance(ENDPOINTS[endpoint].form, OfPairs) and targets.nunique() < classes:
+        what = (
+            f"has images of {targets.nunique()} of {classes} classes: "
+            f"{ENDPOINTS[endpoint].label} needs all"
+        )
         problems.append(Problem(name, what, "choose another endpoint, or leave the class out"))
     if "group" in table and table["group"].isna().any():
         problems.append(Problem(name, "lacks the group of some images", "fill it in"))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vitrial.evaluate.metrics import METRICS, all_metrics, predicted_balanced_accuracy
+from vitrial.metrics import METRICS, all_metrics, predicted_balanced_accuracy
 
 RUN_COLUMNS = ("arm", "backbone", "initialization", "repetition")
 COST_COLUMNS = (
@@ -33,7 +33,7 @@ def run_scores(runs: Iterable[tuple[dict[str, Any], pd.DataFrame, dict[str, Any]
 
     Returns:
         A row per run and split (`val`, `test`): the run's columns, every metric of
-        `vitrial.evaluate.metrics`, `knn_balanced_accuracy`, the run's cost and its origin.
+        `vitrial.metrics`, `knn_balanced_accuracy`, the run's cost and its origin.
     """
     rows = []
     for run, predictions, cost in runs:

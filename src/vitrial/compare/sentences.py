@@ -13,7 +13,7 @@ import pandas as pd
 from vitrial.compare.findings import Finding
 from vitrial.compare.outlook import needs
 from vitrial.errors import VitrialError
-from vitrial.evaluate.metrics import ENDPOINTS
+from vitrial.metrics import ENDPOINTS
 from vitrial.protocol.initialization import Initialization, parse_initialization
 
 FORMS = ("terminal", "csv", "markdown", "json")

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from vitrial.data.io.table import MISSING
 from vitrial.data.manifest import INTERNAL, in_order
-from vitrial.data.sources.table import MISSING
 
 UNKNOWN = "unknown"
 """The level of missing values."""

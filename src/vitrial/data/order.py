@@ -26,7 +26,7 @@ def require_order(dataset: Dataset, data: Data, endpoint: str) -> None:
     Raises:
         VitrialError: With the line to write.
     """
-    if data.source in KNOWN or data.classes is not None or len(dataset.classes) < 3:
+    if data.known_classes or data.classes is not None or len(dataset.classes) < 3:
         return
     grades = [re.fullmatch(r"(.*?)\d+", name) for name in dataset.classes]
     if all(grades) and len({grade[1] for grade in grades if grade}) == 1:
@@ -38,7 +38,3 @@ def require_order(dataset: Dataset, data: Data, endpoint: str) -> None:
         f"rightly:\n  classes: {line.strip()}\nor choose an endpoint that needs no order, such as "
         "balanced_accuracy."
     )
-
-
-KNOWN = ("aptos2019", "cbis_ddsm", "ham10000", "isic2019", "medmnist", "phantom")
-"""Sources whose classes are known when a protocol is checked: see `vitrial.protocol.checks`."""

@@ -16,20 +16,7 @@ from pydantic_core import PydanticCustomError
 from vitrial.protocol.arm import Arm
 from vitrial.protocol.checks import MOST_ARMS, find_clashes
 from vitrial.protocol.comparison import MOST_COMPARISONS, RegisteredComparison
-from vitrial.protocol.data import (
-    Aptos2019Data,
-    CbisDdsmData,
-    CsvData,
-    Data,
-    DataSection,
-    DicomData,
-    FolderData,
-    Ham10000Data,
-    HuggingFaceData,
-    Isic2019Data,
-    MedMnistData,
-    PhantomData,
-)
+from vitrial.protocol.data import Data, DataSection
 from vitrial.protocol.recipe import Plateau, Recipe
 from vitrial.protocol.section import AbsolutePath, EndpointName, Fraction, Section, Seed
 from vitrial.protocol.selfsupervision import Byol, Dino, LocalViews, SelfSupervision, View
@@ -37,26 +24,16 @@ from vitrial.protocol.views import Augment, Image, Jitter, Split
 from vitrial.protocol.yaml_lines import dotted
 
 __all__ = [
-    "Aptos2019Data",
     "Arm",
     "Augment",
     "Byol",
-    "CbisDdsmData",
-    "CsvData",
     "Data",
     "DataSection",
-    "DicomData",
     "Dino",
     "EndpointName",
-    "FolderData",
-    "Ham10000Data",
-    "HuggingFaceData",
     "Image",
-    "Isic2019Data",
     "Jitter",
     "LocalViews",
-    "MedMnistData",
-    "PhantomData",
     "Plateau",
     "Protocol",
     "Recipe",

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_serializer, field_validator
 
-from vitrial.models.names import check_backbone, imagenet_name, timm_name
 from vitrial.protocol.initialization import Initialization, parse_initialization
 from vitrial.protocol.recipe import Recipe
 from vitrial.protocol.section import Section, absolute
@@ -15,6 +14,9 @@ from vitrial.protocol.section import Section, absolute
 
 class Arm(Section):
     """A backbone x an initialization.
+
+    Whether timm has them is no part of what makes an arm valid: `unknown_names` of
+    `vitrial.protocol.checks` asks timm, whose import takes seconds.
 
     Attributes:
         backbone: A name of timm's.
@@ -42,8 +44,15 @@ class Arm(Section):
 
     @property
     def model(self) -> str:
-        """The name in timm: the backbone's, with the tag of timm's weights that it starts from."""
-        return _model(self.backbone, self.origin)
+        """The name in timm: the backbone's, with the tag of timm's weights that it starts from.
+
+        Raises:
+            ValueError: timm has no such weights.
+        """
+        from vitrial.models.names import imagenet_name, timm_name
+
+        resolve = {"imagenet": imagenet_name, "timm": timm_name}.get(self.origin.kind)
+        return resolve(self.backbone, self.origin.of) if resolve else self.backbone
 
     @property
     def tag(self) -> str | None:
@@ -69,25 +78,11 @@ class Arm(Section):
     def _given_keys(self, recipe: Recipe | None) -> dict[str, Any] | None:
         return None if recipe is None else recipe.model_dump(mode="json", exclude_unset=True)
 
-    @field_validator("backbone")
-    @classmethod
-    def _known_backbone(cls, backbone: str) -> str:
-        check_backbone(backbone)
-        return backbone
-
     @field_validator("initialization")
     @classmethod
-    def _known_initialization(cls, text: str, info: ValidationInfo) -> str:
+    def _readable(cls, text: str, info: ValidationInfo) -> str:
         origin = parse_initialization(text)
-        if "backbone" in info.data:  # else it is wrong, which is said already
-            _model(info.data["backbone"], origin)
         if origin.kind != "file":
             return text
         path = absolute(Path(origin.of), info)
         return f"file:{path}" + (f"+{origin.method}" if origin.method else "")
-
-
-def _model(backbone: str, origin: Initialization) -> str:
-    """The name in timm; a ValueError if timm lacks the weights that are asked for."""
-    resolve = {"imagenet": imagenet_name, "timm": timm_name}.get(origin.kind)
-    return resolve(backbone, origin.of) if resolve else backbone

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
+from vitrial.metrics import ENDPOINTS
 from vitrial.protocol.yaml_lines import Location, dotted
 from vitrial.spelling import did_you_mean
 
@@ -52,18 +53,37 @@ def find_clashes(protocol: Protocol) -> list[Clash]:
     ]
 
 
-def backbone_clashes(protocol: Protocol) -> Iterator[Clash]:
-    """Backbones that cannot take the images of this protocol, found by building each once.
+def unknown_names(arms: Iterable[Arm]) -> Iterator[Clash]:
+    """Backbones and weights of arms that timm has not.
 
-    Apart from `find_clashes`, which a study that was run with another timm must pass, too.
+    Apart from `find_clashes`: a study that was run with another timm must pass that, too, and
+    timm's import takes seconds.
     """
+    from vitrial.models.names import check_backbone
+
+    for i, arm in enumerate(arms):
+        at = "backbone"
+        try:
+            check_backbone(arm.backbone)
+            at = "initialization"
+            _ = arm.model
+        except ValueError as error:
+            yield Clash(str(error), (("arms", i, at),))
+
+
+def backbone_clashes(protocol: Protocol) -> Iterator[Clash]:
+    """Backbones that timm has not or that cannot take the protocol's images: each is built once."""
     from vitrial.models.fits import (
         refused_size,
         refused_views,
     )  # torch and timm take seconds to import
 
+    unknown = list(unknown_names(protocol.arms))
+    yield from unknown
     channels, crop = protocol.image.channels, protocol.augment.crop
     for i, arm in enumerate(protocol.arms):
+        if any(clash.keys[0][1] == i for clash in unknown):
+            continue
         at: Location = ("arms", i, "backbone")
         why = refused_size(arm.model, channels, crop, "augment.crop")
         if why is not None:
@@ -76,16 +96,8 @@ def backbone_clashes(protocol: Protocol) -> Iterator[Clash]:
 
 
 def _data_clashes(data: Data, at: Location) -> Iterator[Clash]:
-    if data.source != "csv":
-        return
-    roles: dict[str, str] = {}
-    for role in ("image", "label", "group", "split", "mask"):
-        column = getattr(data, role)
-        if column in roles:
-            sentence = f"column '{column}' is already the one of {roles[column]}"
-            yield Clash(sentence, ((*at, role), (*at, roles[column])))
-        elif column is not None:
-            roles[column] = role
+    for sentence, keys in data.clashes():
+        yield Clash(sentence, tuple((*at, key) for key in keys))
 
 
 def _source_clashes(protocol: Protocol) -> Iterator[Clash]:
@@ -163,7 +175,7 @@ def _pair_clashes(protocol: Protocol) -> Iterator[Clash]:
         starts = (("arms", j, "initialization"), ("arms", i, "initialization"))
         if names[i] == names[j]:
             sentence = f"the arm '{names[j]}' is listed already"
-            if one.model != other.model:
+            if one.origin != other.origin:
                 sentence += ": to compare weights, name them by timm:TAG"
             elif one.id is None and one.changes != other.changes:
                 sentence += ": to compare recipes, give each an id"
@@ -206,24 +218,12 @@ def _pretrain_clashes(protocol: Protocol) -> Iterator[Clash]:
         yield Clash(sentence, (("unlabeled",), ("arms",)))
 
 
-GRADED = ("quadratic_kappa",)
-"""The endpoints that grade by the order of the classes."""
-_ORDERED_OR_TWO = ("retinamnist", "breastmnist", "chestmnist", "pneumoniamnist")
-"""The sets of MedMNIST whose classes are ordered grades, or only two."""
-
-
 def _endpoint_clashes(protocol: Protocol) -> Iterator[Clash]:
     """Known data sets without order; labels of one's own are looked at when they are read."""
     data = protocol.data
-    if protocol.endpoint not in GRADED or data.classes is not None:
+    if not ENDPOINTS[protocol.endpoint].needs_order or data.classes is not None:
         return
-    diagnoses = data.source in ("ham10000", "isic2019") or (
-        data.source == "phantom" and data.task == "dermoscopy"
-    )
-    unordered = "diagnoses" if diagnoses else None
-    if data.source == "medmnist" and data.name not in _ORDERED_OR_TWO:
-        unordered = f"those of {data.name}"
-    if unordered:
+    if unordered := data.unordered():
         sentence = (
             f"{protocol.endpoint} grades by the order of classes, and {unordered} have none: "
             "choose balanced_accuracy, or state an order with data.classes"

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
 
-from vitrial.protocol import Protocol, Section
-from vitrial.protocol.checks import Clash, backbone_clashes
+from vitrial.protocol import Arm, Protocol, Section
+from vitrial.protocol.checks import Clash, backbone_clashes, unknown_names
+from vitrial.protocol.data import SOURCES, DataSection, configuration
 from vitrial.protocol.yaml_lines import Location
 from vitrial.spelling import did_you_mean, nearest
 
@@ -86,14 +87,17 @@ def find_faults(tree: Tree, folder: Path, build: bool = True) -> Findings:
     Args:
         tree: The protocol as it stands in a file, arms expanded.
         folder: Where relative paths start.
-        build: Build each backbone, to see whether it takes the protocol's images.
+        build: Ask timm for the names of backbones and weights, and build each backbone, to see
+            whether it takes the protocol's images. Without it, torch is not imported.
     """
     tree = copy.deepcopy(tree)
     findings: list[Finding] = []
     mended: set[Location] = set()
     while errors := _validate(tree, folder):
         if errors[0]["type"] == "clashes":
-            findings += _of_the_user(errors[0]["ctx"]["clashes"], mended)
+            arms = [Arm.model_validate(arm, context={"folder": folder}) for arm in tree["arms"]]
+            unknown = unknown_names(arms) if build else ()
+            findings += _of_the_user([*errors[0]["ctx"]["clashes"], *unknown], mended)
             return Findings(findings[:MOST_FAULTS], len(findings[MOST_FAULTS:]))
         room = MOST_FAULTS - len(findings)
         found = [(_location(error), error) for error in errors[:room]]
@@ -101,14 +105,14 @@ def find_faults(tree: Tree, folder: Path, build: bool = True) -> Findings:
             (*location[:-1], key)
             for location, error in found
             if error["type"] == "extra_forbidden"
-            for key in _similar_key(error)
+            for key in nearest(str(location[-1]), _section(tree, location).model_fields)
         }
         before = copy.deepcopy(tree)
         for location, error in found:
             mended.add(_mend(tree, location, error))
             # `roto: data` is one fault, not an unknown key and a missing root.
             if not (error["type"] == "missing" and location in misspelt):
-                findings.append((location, _sentence(error)))
+                findings.append((location, _sentence(error, before)))
         mended |= misspelt
         if len(errors) > room:
             return Findings(findings, len(errors) - room)
@@ -138,11 +142,9 @@ def _validate(tree: Tree, folder: Path) -> list[Any]:
 
 
 def _location(error: Any) -> Location:
-    """Where the error is in the file: pydantic's location without the data source's tag."""
-    steps: Location = error["loc"]
-    tag = {"data": 1, "sources": 2}.get(str(steps[0]), len(steps))
-    clean = steps[:tag] + steps[tag + 1 :]
-    return (*clean, "source") if error["type"].startswith("union_tag") else clean
+    """Where the error is in the file."""
+    location: Location = error["loc"]
+    return (*location, "source") if error["type"].startswith("union_tag") else location
 
 
 def _mend(tree: Tree, location: Location, error: Any) -> Location:
@@ -179,10 +181,10 @@ def _overlap(one: Location, other: Location) -> bool:
     return one[:shorter] == other[:shorter]
 
 
-def _sentence(error: Any) -> str:
+def _sentence(error: Any, tree: Tree) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown_key(error)
+        return _unknown_key(str(error["loc"][-1]), _section(tree, error["loc"]))
     if kind == "literal_error":
         options = re.findall(r"'([^']*)'", context["expected"])
         hint = did_you_mean(str(error["input"]), options)
@@ -193,54 +195,63 @@ def _sentence(error: Any) -> str:
         hint = did_you_mean(str(context["tag"]), options)
         return f"must be {_choice(options)}, not '{context['tag']}'{hint}"
     if kind == "union_tag_not_found":
-        return f"is missing: write {_choice(sorted(_data_sources()))}"
+        return f"is missing: write {_choice(list(SOURCES.names()))}"
     if kind in SENTENCES:
         return SENTENCES[kind].format(got=_got(error["input"]), **context)
     return str(error["msg"])
 
 
-def _unknown_key(error: Any) -> str:
-    key, section = str(error["loc"][-1]), _section(error)
+def _unknown_key(key: str, section: type[Section]) -> str:
     if hint := did_you_mean(key, section.model_fields):
         return f"unknown key{hint}"
-    for name, other in SECTIONS.items():
+    for name, other in sections().items():
         if key in other.model_fields and name in Protocol.model_fields:
             return f"unknown key here, it belongs in {name}"
     return f"unknown key, the keys here are {', '.join(section.model_fields)}"
 
 
-def _similar_key(error: Any) -> list[str]:
-    return nearest(str(error["loc"][-1]), _section(error).model_fields)
+def _section(tree: Tree, location: Location) -> type[Section]:
+    """The section of a protocol, of sound data sources, that a key stands in."""
+    match location:
+        case ("data", _, *_):
+            place, rest = tree["data"], location[1:-1]
+        case ("sources", name, _, *_):
+            place, rest = tree["sources"][name], location[2:-1]
+        case _:
+            place, rest = {}, location[:-1]
+    names = [step for step in rest if isinstance(step, str)]
+    if place and not names:
+        return _configuration(place)
+    return sections()[names[-1] if names else ""]
 
 
-def _section(error: Any) -> type[Section]:
-    """The section that the key stands in: named by the last key, or data source, above it."""
-    names = [step for step in error["loc"][:-1] if isinstance(step, str)]
-    return SECTIONS[names[-1] if names else ""]
+def _configuration(data: Any) -> type[Section]:
+    source = data.get("source") if isinstance(data, dict) else None
+    return configuration(source) if source in list(SOURCES.names()) else DataSection
+
+
+def sections() -> dict[str, type[Section]]:
+    """Every section of a protocol by the key it stands under, data sources by their `source`."""
+    found = _sections(Protocol, "")
+    for source in SOURCES.names():
+        found |= _sections(configuration(source), source)
+    return found
 
 
 def _sections(model: type[Section], name: str) -> dict[str, type[Section]]:
-    """Sections by the key they stand under, data sources by their `source`."""
     found = {name: model}
     for key, field in model.model_fields.items():
         for nested in _section_types(field.annotation):
-            source = nested.model_fields.get("source")
-            found |= _sections(nested, get_args(source.annotation)[0] if source else key)
+            found |= _sections(nested, key)
     return found
 
 
 def _section_types(annotation: Any) -> Iterator[type[Section]]:
-    if isinstance(annotation, type) and issubclass(annotation, Section):
+    is_section = isinstance(annotation, type) and issubclass(annotation, Section)
+    if is_section and annotation is not DataSection:  # which stands for any source
         yield annotation
     for part in get_args(annotation):
         yield from _section_types(part)
-
-
-SECTIONS = _sections(Protocol, "")
-
-
-def _data_sources() -> list[str]:
-    return [name for name, section in SECTIONS.items() if "source" in section.model_fields]
 
 
 def _choice(options: list[str]) -> str:

@@ -13,7 +13,8 @@ from vitrial.atomic import write_text
 from vitrial.errors import VitrialError
 from vitrial.protocol import Protocol
 from vitrial.protocol.checks import MOST_ARMS
-from vitrial.protocol.faults import MOST_FAULTS, SECTIONS, find_faults
+from vitrial.protocol.data import SOURCES, configuration
+from vitrial.protocol.faults import MOST_FAULTS, find_faults
 from vitrial.protocol.yaml_lines import RESOLVERS, Document, Fault, Location, read_yaml
 from vitrial.spelling import did_you_mean, nearest
 
@@ -48,8 +49,9 @@ def load_protocol(
     Args:
         name_or_path: The name of a ready-made protocol, or a file.
         root: Takes the place of `data.root`; relative to the current folder.
-        build: Build each backbone, to see whether it takes the protocol's images; needless for a
-            protocol that has been run.
+        build: Ask timm for the names of backbones and weights, and build each backbone, to see
+            whether it takes the protocol's images; needless for a protocol that has been run.
+            Without it, torch is not imported.
 
     Raises:
         ProtocolError: With all that is wrong, each with its line.
@@ -167,9 +169,9 @@ def _replace_root(document: Document, root: Path | None) -> list[Fault]:
     data = document.tree.get("data")
     if root is None or not isinstance(data, dict):
         return []
-    section = SECTIONS.get(str(data.get("source")))
-    if section is not None and "root" not in section.model_fields:
-        sentence = f"the source {data['source']} reads no folder: leave the root given for it out"
+    source = data.get("source")
+    if source in list(SOURCES.names()) and "root" not in configuration(source).model_fields:
+        sentence = f"the source {source} reads no folder: leave the root given for it out"
         return [document.blame(("data", "source"), sentence)]
     # A leading ~ is left to validation, which reports users that do not exist.
     data["root"] = str(root if str(root).startswith("~") else Path.cwd() / root)

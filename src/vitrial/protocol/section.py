@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationInfo,
+)
+from pydantic_core import PydanticKnownError
+
+from vitrial.metrics import ENDPOINTS
 
 
 def absolute(path: Path, info: ValidationInfo) -> Path:
@@ -28,11 +39,18 @@ Epochs = Annotated[int, Field(ge=0, le=100_000)]
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 # Strict(False): a text may stand for a path, and a list for a tuple.
-AbsolutePath = Annotated[Path, Strict(False), AfterValidator(absolute)]
-# Names alone: the metrics themselves, in `vitrial.evaluate.metrics`, take seconds to import.
-EndpointName = Literal[
-    "quadratic_kappa", "balanced_accuracy", "roc_auc", "accuracy", "f1", "log_loss", "brier"
-]
+AbsolutePath = Annotated[Path, Strict(False), AfterValidator(absolute), Field(examples=["FOLDER"])]
+
+
+def _known_endpoint(name: Any) -> Any:
+    if name not in list(ENDPOINTS):
+        *others, last = map(repr, ENDPOINTS)
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+    return name
+
+
+EndpointName = Annotated[str, BeforeValidator(_known_endpoint)]
+"""A name of `vitrial.metrics.ENDPOINTS`."""
 PositivePair = Annotated[tuple[Positive, Positive], Strict(False)]
 
 

@@ -24,7 +24,7 @@ from vitrial.records import reading
 ONLY_WHERE = ("root", "description")
 """Last steps of the keys that say where data lie, or what a trial is for: no amendment."""
 NAMED = {
-    "arms": ("backbone", "initialization", "id"),
+    "arms": ("id", "backbone", "initialization"),
     "comparisons": ("treatment", "claim", "control", "family"),
 }
 """Lists whose items have names, and the keys that make them."""
@@ -172,7 +172,7 @@ def _flat(content: dict[str, Any]) -> dict[str, Any]:
     for key, value in content.items():
         if key in NAMED and value:
             for one in value:
-                named = " ".join(one[name] for name in NAMED[key] if one.get(name))
+                named = " ".join(str(one[name]) for name in NAMED[key] if one.get(name))
                 rest = {k: v for k, v in one.items() if k not in NAMED[key] and v is not None}
                 flat[f"{key}[{named}]"] = rest
         elif isinstance(value, dict):

@@ -18,8 +18,8 @@ from vitrial.data.prepared import Prepared, prepare_data
 from vitrial.data.unlabeled import prepare_unlabeled
 from vitrial.errors import DataError, Problem, VitrialError
 from vitrial.layout import AUDIT, PROBLEMS
+from vitrial.metrics import ENDPOINTS
 from vitrial.protocol import Protocol
-from vitrial.protocol.checks import GRADED
 from vitrial.store.history import record_protocol
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.study import Study, refuse_foreign_study, register, registered
@@ -115,7 +115,8 @@ def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str,
     held_out: Part | None = None
     for name, section in {"data": protocol.data, **sources_used(protocol)}.items():
         split = protocol.split if name == "data" else of_source
-        graded_by = protocol.endpoint if name == "data" and protocol.endpoint in GRADED else None
+        graded = name == "data" and ENDPOINTS[protocol.endpoint].needs_order
+        graded_by = protocol.endpoint if graded else None
         try:
             data = prepare_data(section, split, protocol.image, cache, held_out, graded_by)
         except DataError as error:

@@ -14,9 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from vitrial.metrics import ENDPOINTS
 from vitrial.models.initialization import local_weights, sha256_of
 from vitrial.protocol import Arm, Byol, Data, Dino, Protocol, Recipe, digest
-from vitrial.protocol.checks import GRADED
 from vitrial.seeds import seed_of
 
 
@@ -177,6 +177,7 @@ def _pretrain(
 ) -> Stage:
     # Of the arm only what its pretraining depends on, so that arms share it.
     arm = Arm(backbone=arm.backbone, initialization=str(arm.origin.base))
+    graded = ENDPOINTS[protocol.endpoint].needs_order  # a source's classes need no order
     return Stage(
         kind="pretrain",
         arm=arm,
@@ -186,7 +187,7 @@ def _pretrain(
         seed=seed_of(protocol.name, protocol.seed, arm.name, *_numbered(repetition), "pretrain"),
         start=None,
         inputs=_inputs(protocol, fingerprints[arm.origin.of])
-        | {"endpoint": "balanced_accuracy" if protocol.endpoint in GRADED else protocol.endpoint},
+        | {"endpoint": "balanced_accuracy" if graded else protocol.endpoint},
     )
 
 

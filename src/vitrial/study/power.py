@@ -18,7 +18,7 @@ from vitrial.compare.simulation import TestSet, draw_logits, draw_test_set
 from vitrial.data.sources import load_dataset
 from vitrial.data.split import split_manifest
 from vitrial.errors import VitrialError
-from vitrial.evaluate.metrics import ENDPOINTS
+from vitrial.metrics import ENDPOINTS
 from vitrial.protocol import Protocol
 from vitrial.store.trial import comparisons_of
 

@@ -22,7 +22,7 @@ from vitrial.data.prepared import Prepared
 from vitrial.errors import VitrialError
 from vitrial.models.initialization import local_weights, weights_file
 from vitrial.protocol import Protocol, Recipe
-from vitrial.protocol.checks import backbone_clashes
+from vitrial.protocol.checks import backbone_clashes, unknown_names
 from vitrial.protocol.yaml_lines import dotted
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.study import load_study
@@ -30,10 +30,6 @@ from vitrial.study.footprint import Footprint, footprint, free_memory
 from vitrial.study.initial import initial_model
 from vitrial.study.plan import Stage, code_version, plan, sources_used
 
-EXTRAS = {"cbis_ddsm": "dicom", "dicom": "dicom", "huggingface": "huggingface"}
-"""Sources of data that need an extra."""
-MODULES = {"dicom": "pydicom", "huggingface": "datasets"}
-"""What is imported of an extra."""
 SLIP = 10
 """A warm-up this many times as long as the training leaves the rate below a tenth of `base_lr`,
 more than two steps of the paper's grid of rates: no recipe means that."""
@@ -77,6 +73,8 @@ def preflight(
     Raises:
         VitrialError: Something is missing, with everything that is.
     """
+    if unknown := [clash.sentence for clash in unknown_names(protocol.arms)]:
+        raise VitrialError(f"{protocol.name} cannot be run: {'; '.join(unknown)}.")
     missing = list(_missing(protocol, _left(protocol, root, planner), root, cache))
     skipped = {
         arm.name: " ".join(item.sentence for item in missing if arm.name in item.arms)
@@ -215,12 +213,12 @@ def _data(left: list[_Left], protocol: Protocol) -> Iterator[Missing]:
         key = name if name == "data" else f"sources.{name}"
         using = (item for item in left if name != "data" and item.stage.dataset == name)
         arms = _arms_of(using)
-        extra = EXTRAS.get(section.source, "")
-        if extra and find_spec(MODULES[extra]) is None:
+        extra, module = section.requires or ("", "")
+        if extra and find_spec(module) is None:
             what = f"{key}.source {section.source} needs: pip install 'vitrial[{extra}]'"
             yield Missing(what, arms)
         folder = getattr(section, "root", None)
-        if folder is not None and section.source != "medmnist":  # which is downloaded
+        if folder is not None and not section.downloads:
             yield from _unreadable(key, folder, arms)
     if protocol.unlabeled is not None:
         yield from _unreadable("unlabeled", protocol.unlabeled, frozenset())

@@ -17,6 +17,7 @@ from vitrial.models.fits import refused_size, refused_views
 from vitrial.models.initialization import weights_file, weights_record
 from vitrial.outputs import refuse_foreign
 from vitrial.protocol import Arm, Augment, Byol, Dino, Image, digest
+from vitrial.protocol.checks import unknown_names
 from vitrial.records import read_record
 from vitrial.seeds import seed_of
 from vitrial.store.run_folder import RunFolder
@@ -154,6 +155,8 @@ def simple_recipe(
         raise VitrialError(
             f"--start must be random, imagenet, timm:TAG or file:PATH, not '{start}'."
         )
+    if unknown := [clash.sentence for clash in unknown_names([arm])]:
+        raise VitrialError(f"{unknown[0]}.")
     why = refused_size(arm.model, image.channels, crop, "--crop") or refused_views(
         arm.model, image.channels, crop, recipe
     )

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from vitrial.evaluate.metrics import ENDPOINTS
+from vitrial.metrics import ENDPOINTS
 from vitrial.study.plan import Stage
 from vitrial.train.checkpoint import History
 

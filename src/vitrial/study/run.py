@@ -17,9 +17,9 @@ from torch import nn
 
 from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
-from vitrial.evaluate.metrics import ENDPOINTS
 from vitrial.evaluate.predict import CentralView, predict
 from vitrial.layout import WEIGHTS
+from vitrial.metrics import ENDPOINTS
 from vitrial.models.initialization import weights_record
 from vitrial.protocol import Protocol, Recipe
 from vitrial.store.run_folder import RunFolder

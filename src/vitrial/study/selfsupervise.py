@@ -12,8 +12,8 @@ from torch import nn
 
 from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
-from vitrial.evaluate.metrics import predicted_balanced_accuracy
 from vitrial.evaluate.predict import CentralView, predict
+from vitrial.metrics import predicted_balanced_accuracy
 from vitrial.models.initialization import weights_record
 from vitrial.protocol import Arm, Byol, Dino, Protocol
 from vitrial.seeds import seed_of

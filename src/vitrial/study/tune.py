@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vitrial.errors import VitrialError
-from vitrial.evaluate.metrics import ENDPOINTS, Metric
 from vitrial.layout import TUNED
+from vitrial.metrics import ENDPOINTS, Metric
 from vitrial.outputs import refuse_existing
 from vitrial.protocol import Arm, Protocol, Recipe
 from vitrial.protocol.file import write_protocol

@@ -24,9 +24,9 @@ from vitrial.data.augment import augment_batch, draw_views
 from vitrial.data.batches import load, training_order
 from vitrial.data.prepared import Prepared
 from vitrial.errors import VitrialError
-from vitrial.evaluate.metrics import ENDPOINTS, all_metrics
 from vitrial.evaluate.predict import CentralView, predict
 from vitrial.layout import WEIGHTS
+from vitrial.metrics import ENDPOINTS, all_metrics
 from vitrial.protocol import Augment, EndpointName, Recipe
 from vitrial.seeds import generator_of, seed_of
 from vitrial.train.checkpoint import (

@@ -12,7 +12,10 @@ from vitrial.data.audit.measure import CHUNK
 from vitrial.data.cache import PixelCache
 from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import load_dataset
-from vitrial.protocol import CsvData, FolderData, Image, PhantomData, Split
+from vitrial.data.sources.csv import CsvData
+from vitrial.data.sources.folder import FolderData
+from vitrial.data.sources.phantom import PhantomData
+from vitrial.protocol import Image, Split
 from vitrial.report.audit import write_page
 
 SMALL = Image(resize=16)

@@ -9,8 +9,10 @@ from rich.console import Console
 
 from vitrial.data.audit.checks import report_problems, usable
 from vitrial.data.sources import load_dataset
+from vitrial.data.sources.csv import CsvData
+from vitrial.data.sources.folder import FolderData
 from vitrial.errors import DataError, Problem
-from vitrial.protocol import CsvData, FolderData, Image
+from vitrial.protocol import Image
 
 SMALL = Image(resize=16)
 

@@ -26,7 +26,9 @@ from vitrial.data.audit.resemblance import (
 )
 from vitrial.data.cache import PixelCache, prepare
 from vitrial.data.sources import load_dataset
-from vitrial.protocol import FolderData, Image, PhantomData
+from vitrial.data.sources.folder import FolderData
+from vitrial.data.sources.phantom import PhantomData
+from vitrial.protocol import Image
 
 SIDE, COPIED = 112, 20
 ALTERATIONS = {}

@@ -12,7 +12,8 @@ from PIL import Image as Pillow
 from vitrial.data.audit.audit import audit_dataset
 from vitrial.data.audit.checks import write_problems
 from vitrial.data.sources import load_dataset
-from vitrial.protocol import FolderData, Image
+from vitrial.data.sources.folder import FolderData
+from vitrial.protocol import Image
 from vitrial.report.audit import write_page
 
 SOUND = 2000

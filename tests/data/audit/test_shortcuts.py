@@ -11,7 +11,9 @@ from scipy.stats import bootstrap
 from vitrial.data.audit.audit import audit_dataset
 from vitrial.data.audit.shortcuts import balanced_accuracy_bound, find_shortcuts
 from vitrial.data.sources import load_dataset
-from vitrial.protocol import FolderData, Image, PhantomData
+from vitrial.data.sources.folder import FolderData
+from vitrial.data.sources.phantom import PhantomData
+from vitrial.protocol import Image
 
 PER_CLASS = 30
 

@@ -8,7 +8,10 @@ import pytest
 from vitrial.data.audit.audit import audit_dataset, audit_prepared
 from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import load_dataset
-from vitrial.protocol import FolderData, Image, MedMnistData, PhantomData, Split
+from vitrial.data.sources.folder import FolderData
+from vitrial.data.sources.medmnist import MedMnistData
+from vitrial.data.sources.phantom import PhantomData
+from vitrial.protocol import Image, Split
 from vitrial.report.audit import facts, write_page
 
 COUNTS = {"train": 60, "val": 20, "test": 20}

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from vitrial.cli import app
 from vitrial.data.audit.audit import read_audit
 from vitrial.data.sources import load_dataset
+from vitrial.data.sources.folder import FolderData
+from vitrial.data.sources.ham10000 import Ham10000Data
 from vitrial.errors import Problem
-from vitrial.protocol import FolderData, Ham10000Data
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
 LATIN = "caf\udce9"

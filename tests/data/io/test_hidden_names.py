@@ -12,9 +12,11 @@ from PIL import Image as Picture
 from vitrial.data.io.files import Files
 from vitrial.data.io.hidden_names import name_by_uid, pseudonyms, shown_names, write_names
 from vitrial.data.sources import load_dataset
+from vitrial.data.sources.csv import CsvData
+from vitrial.data.sources.folder import FolderData
 from vitrial.data.unlabeled import prepare_unlabeled
 from vitrial.errors import DataError, VitrialError
-from vitrial.protocol import CsvData, FolderData, Image
+from vitrial.protocol import Image
 
 IMAGE = Image(resize=16, channels=1)
 SECRET = ("gruenbaum", "malley", "oezlem")

@@ -10,7 +10,8 @@ from PIL import ImageDraw
 from vitrial.data.io.decode import decode
 from vitrial.data.io.trim import organ_box
 from vitrial.data.sources import load_dataset
-from vitrial.protocol import Image, PhantomData
+from vitrial.data.sources.phantom import PhantomData
+from vitrial.protocol import Image
 
 WIDTH, HEIGHT = 900, 600
 

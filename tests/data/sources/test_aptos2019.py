@@ -9,9 +9,10 @@ from PIL import Image as Pillow
 
 from vitrial.data.io.decode import decode
 from vitrial.data.sources import load_dataset
+from vitrial.data.sources.aptos2019 import Aptos2019Data
 from vitrial.data.split import split_manifest
 from vitrial.errors import VitrialError
-from vitrial.protocol import Aptos2019Data, Image, Split
+from vitrial.protocol import Image, Split
 
 TABLE = Path(__file__).parents[4] / "shared" / "data" / "aptos2019" / "train.csv"
 # The competition's published distribution of grades.

@@ -11,9 +11,10 @@ from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, Expli
 
 from vitrial.data.io.masks import read_mask
 from vitrial.data.sources import load_dataset
+from vitrial.data.sources.cbis_ddsm import CbisDdsmData
 from vitrial.data.split import split_manifest
 from vitrial.errors import VitrialError
-from vitrial.protocol import CbisDdsmData, Split
+from vitrial.protocol import Split
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "cbis-ddsm"
 TABLES = [

@@ -21,8 +21,8 @@ from pydicom.uid import (
 from vitrial.data.io.files import Files
 from vitrial.data.io.hidden_names import shown_names
 from vitrial.data.sources import load_dataset
+from vitrial.data.sources.dicom import DicomData
 from vitrial.errors import VitrialError
-from vitrial.protocol import DicomData
 
 RNG = np.random.default_rng(0)
 

@@ -10,8 +10,9 @@ from PIL import Image as Pillow
 
 from vitrial.data.cache import prepare
 from vitrial.data.sources import huggingface, load_dataset
+from vitrial.data.sources.huggingface import HuggingFaceData
 from vitrial.errors import VitrialError
-from vitrial.protocol import HuggingFaceData, Image
+from vitrial.protocol import Image
 
 datasets = pytest.importorskip("datasets", reason="datasets is not installed")
 

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from vitrial.data.sources import load_dataset
+from vitrial.data.sources.isic2019 import Isic2019Data
 from vitrial.data.split import split_manifest
 from vitrial.errors import VitrialError
-from vitrial.protocol import Isic2019Data, Split
+from vitrial.protocol import Split
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "isic2019"
 TRUTH, METADATA = "ISIC_2019_Training_GroundTruth.csv", "ISIC_2019_Training_Metadata.csv"

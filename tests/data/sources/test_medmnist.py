@@ -8,9 +8,9 @@ from PIL import Image as Pillow
 
 from vitrial.data.cache import prepare
 from vitrial.data.sources import load_dataset, medmnist
-from vitrial.data.sources.medmnist import about_set, facts
+from vitrial.data.sources.medmnist import MedMnistData, about_part, facts
 from vitrial.errors import VitrialError
-from vitrial.protocol import Image, MedMnistData
+from vitrial.protocol import Image
 
 COUNTS = {"train": 12, "val": 5, "test": 7}
 
@@ -78,16 +78,16 @@ def test_the_published_sizes():
 
 
 def test_about_a_set():
-    about = about_set("dermamnist@64")
+    about = about_part("dermamnist@64")
     assert about.where.startswith("https://zenodo.org/records/10519652/files/dermamnist_64.npz")
     assert about.license == "CC BY-NC 4.0"
     assert "10,015 images of 64 x 64" in about.size
     assert about.classes[4] == "melanoma"
-    assert "/dermamnist.npz" in about_set("dermamnist").where
+    assert "/dermamnist.npz" in about_part("dermamnist").where
     with pytest.raises(VitrialError, match="did you mean dermamnist"):
-        about_set("dermamnst")
+        about_part("dermamnst")
     with pytest.raises(VitrialError, match="There is no dermamnist of 65 pixels"):
-        about_set("dermamnist@65")
+        about_part("dermamnist@65")
 
 
 # Sets

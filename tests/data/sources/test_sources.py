@@ -11,8 +11,12 @@ from vitrial.data.io.decode import decode
 from vitrial.data.manifest import INTERNAL, in_order
 from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import draw_groups, load_dataset
+from vitrial.data.sources.csv import CsvData
+from vitrial.data.sources.folder import FolderData
+from vitrial.data.sources.ham10000 import Ham10000Data
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.errors import VitrialError
-from vitrial.protocol import CsvData, FolderData, Ham10000Data, Image, PhantomData, Split
+from vitrial.protocol import Image, Split
 
 
 def png(value=0):

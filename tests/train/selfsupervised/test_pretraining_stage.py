@@ -7,10 +7,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vitrial.data.prepared import prepare_data
+from vitrial.data.sources.phantom import PhantomData
 from vitrial.errors import VitrialError
 from vitrial.layout import WEIGHTS
 from vitrial.models.backbone import build_backbone
-from vitrial.protocol import Arm, Augment, Byol, Dino, Image, PhantomData, Split
+from vitrial.protocol import Arm, Augment, Byol, Dino, Image, Split
 from vitrial.study.selfsupervise import build_siamese, neighbors_on_validation
 from vitrial.train.launch import launch
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain, pretrain_step

@@ -16,7 +16,7 @@ from rich.progress import track
 from vitrial.atomic import write_json
 from vitrial.data.cache import PixelCache
 from vitrial.data.io.decode import FORMATS, ORIENTATION
-from vitrial.data.io.masks import SEPARATOR, read_mask
+from vitrial.data.io.masks import SEPARATOR, is_resized, read_mask
 from vitrial.data.io.quiet import quiet
 from vitrial.data.manifest import Dataset, Reader
 from vitrial.errors import Problem, VitrialError
@@ -114,11 +114,6 @@ def _check_all(rows: list[tuple[str, str, int, int]], reader: Reader) -> list[Pr
             disable=not console.is_terminal,
         )
         return [problem for problem in shown if problem is not None]
-
-
-def is_resized(mask: Size, image: Size) -> bool:
-    """Whether a mask is its image at another resolution, each side rounded to whole pixels."""
-    return abs(mask[0] * image[1] - mask[1] * image[0]) < sum(image)
 
 
 def _upright(reader: Reader, image: str, size: Size) -> Size:

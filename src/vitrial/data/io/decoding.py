@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vitrial.data.io.decode import Decoded, DecodeError, decode, is_dicom
+from vitrial.data.io.decode import decode, is_dicom
+from vitrial.data.io.decoded import Decoded, DecodeError
 from vitrial.data.manifest import Dataset, Reader
 from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import Image

@@ -17,7 +17,8 @@ from pydicom.uid import MediaStorageDirectoryStorage
 from rich.console import Console
 from rich.progress import track
 
-from vitrial.data.io.decode import DecodeError, is_dicom
+from vitrial.data.io.decode import is_dicom
+from vitrial.data.io.decoded import DecodeError
 from vitrial.data.io.dicom_size import PREAMBLE, refuse_inflated
 from vitrial.data.io.dicom_terms import IDENTIFYING, OLDEST, listed
 from vitrial.data.io.files import Files

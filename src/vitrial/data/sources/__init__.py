@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from importlib import import_module
 
 import pandas as pd
 
@@ -14,6 +13,7 @@ from vitrial.data.manifest import FEWEST_GROUPS, Dataset
 from vitrial.data.sources.folder import undecodable_names
 from vitrial.errors import Problem, VitrialError, escaped
 from vitrial.protocol import Data
+from vitrial.protocol.data import SOURCES
 from vitrial.spelling import did_you_mean
 
 
@@ -72,9 +72,7 @@ def _load(data: Data) -> Dataset:
         # The source knows labels as they are written.
         written = [old for old, new in data.relabel.items() if new in data.classes]
         data = data.model_copy(update={"classes": [*data.classes, *written]})
-    # One file a source, imported where it is used: some draw, some need an extra.
-    source = import_module(f"vitrial.data.sources.{data.source}")
-    dataset: Dataset = source.load(data)
+    dataset: Dataset = SOURCES.entry(data.source).load(data)
     return dataset
 
 

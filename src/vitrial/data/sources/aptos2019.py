@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import pandas as pd
 
-from vitrial.data.io.files import Files
-from vitrial.data.manifest import Dataset
-from vitrial.data.sources.about import About
-from vitrial.data.sources.by_stem import (
+from vitrial.data.about import About
+from vitrial.data.io.by_stem import (
     faults_of,
     find_images,
     find_table,
     repeated_rows,
     sound_rows,
 )
-from vitrial.data.sources.table import read_table, require_columns
+from vitrial.data.io.files import Files
+from vitrial.data.io.table import read_table, require_columns
+from vitrial.data.manifest import Dataset
 from vitrial.errors import VitrialError
-from vitrial.protocol import Aptos2019Data
+from vitrial.protocol.data import DataSection
+from vitrial.protocol.section import AbsolutePath
 
 CLASSES = ("0", "1", "2", "3", "4")
 """No, mild, moderate, severe and proliferative diabetic retinopathy."""
@@ -39,6 +42,18 @@ ABOUT = About(
         "Asia Pacific Tele-Ophthalmology Society: APTOS 2019 Blindness Detection. Kaggle, 2019."
     ),
 )
+
+
+class Aptos2019Data(DataSection):
+    """APTOS 2019 (Kaggle): 3,662 fundus images, 5 ordered grades of diabetic retinopathy."""
+
+    source: Literal["aptos2019"]
+    root: AbsolutePath
+
+    known_classes: ClassVar[bool] = True
+
+
+DATA = Aptos2019Data
 
 
 def load(data: Aptos2019Data) -> Dataset:

@@ -7,23 +7,24 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
-from vitrial.data.audit.mask_checks import is_resized
+from vitrial.data.about import About
+from vitrial.data.io.by_stem import find_table
 from vitrial.data.io.decode import require_dicom
 from vitrial.data.io.files import Files, suffix_of
-from vitrial.data.io.masks import SEPARATOR
+from vitrial.data.io.masks import SEPARATOR, is_resized
 from vitrial.data.io.quiet import quiet
+from vitrial.data.io.table import is_missing, read_table, require_columns, row_name
 from vitrial.data.manifest import Dataset
-from vitrial.data.sources.about import About
-from vitrial.data.sources.by_stem import find_table
-from vitrial.data.sources.table import is_missing, read_table, require_columns, row_name
 from vitrial.errors import Problem, VitrialError
-from vitrial.protocol import CbisDdsmData
+from vitrial.protocol.data import DataSection
+from vitrial.protocol.section import AbsolutePath
 
 CLASSES = {"mass": ("none", "mass"), "pathology": ("benign", "malignant")}
 POSITIVE = {"mass": "mass", "pathology": "MALIGNANT"}
@@ -84,6 +85,28 @@ ABOUT = About(
         "Scientific Data 4:170177, 2017."
     ),
 )
+
+
+class CbisDdsmData(DataSection):
+    """CBIS-DDSM (Lee et al., Sci. Data 2017): 3,103 full mammograms; groups are patients.
+
+    Attributes:
+        task: `mass` (a mass on this mammogram, or none) or `pathology` (malignant, or not).
+        official_split: Use the official test images, less those of 31 patients who are in the
+            official training set, too; validation is drawn from the others.
+    """
+
+    source: Literal["cbis_ddsm"]
+    root: AbsolutePath
+    task: Literal["mass", "pathology"] = "mass"
+    official_split: bool = False
+
+    first_key: ClassVar[str | None] = "task"
+    requires: ClassVar[tuple[str, str] | None] = ("dicom", "pydicom")
+    known_classes: ClassVar[bool] = True
+
+
+DATA = CbisDdsmData
 
 
 @dataclass(frozen=True)

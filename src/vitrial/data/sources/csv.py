@@ -6,17 +6,20 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
+from typing import ClassVar, Literal
 
 import pandas as pd
+from pydantic import Field
 
+from vitrial.data.about import About
 from vitrial.data.io.files import Files
 from vitrial.data.io.hidden_names import hide_names
+from vitrial.data.io.table import is_missing, read_table, require_columns, row_name
 from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order, own_name
 from vitrial.data.names import clean, likeness
-from vitrial.data.sources.about import About
-from vitrial.data.sources.table import is_missing, read_table, require_columns, row_name
 from vitrial.errors import Problem, VitrialError
-from vitrial.protocol import CsvData
+from vitrial.protocol.data import Clashing, DataSection
+from vitrial.protocol.section import AbsolutePath
 
 ABOUT = About(
     title="CSV: images of your own, listed in a table",
@@ -34,6 +37,49 @@ LISTED = 8
 
 Fault = tuple[str, str]
 """What is wrong with a row, and how to fix it."""
+
+
+class CsvData(DataSection):
+    """A table of images: `table` lies in `root` (a folder or a .zip), image paths relative to it.
+
+    Attributes:
+        table: The CSV's path below `root`.
+        image: Column of image paths, relative to the table's own folder.
+        label: Column of class names.
+        group: Column of patients or lesions; images of a group never straddle splits.
+        split: Column saying train, val or test.
+        mask: Column of lesion mask paths.
+    """
+
+    source: Literal["csv"]
+    root: AbsolutePath
+    table: str = Field(examples=["labels.csv"])
+    image: str = "image"
+    label: str = "label"
+    group: str | None = None
+    split: str | None = None
+    mask: str | None = None
+
+    first_key: ClassVar[str | None] = "table"
+
+    def clashes(self) -> Iterator[Clashing]:
+        """Columns that are named twice."""
+        roles: dict[str, str] = {}
+        for role in ("image", "label", "group", "split", "mask"):
+            column = getattr(self, role)
+            if column in roles:
+                yield (
+                    f"column '{column}' is already the one of {roles[column]}",
+                    (
+                        role,
+                        roles[column],
+                    ),
+                )
+            elif column is not None:
+                roles[column] = role
+
+
+DATA = CsvData
 
 
 def load(data: CsvData) -> Dataset:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pandas as pd
+from pydantic import Field
 
+from vitrial.data.about import About
 from vitrial.data.io.decode import require_dicom
 from vitrial.data.io.files import Files
 from vitrial.data.io.hidden_names import HiddenNames, name_by_uid, pseudonyms
+from vitrial.data.io.table import is_missing, read_table, require_columns, row_name
 from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order
-from vitrial.data.sources.about import About
-from vitrial.data.sources.table import is_missing, read_table, require_columns, row_name
 from vitrial.errors import Problem, VitrialError
-from vitrial.protocol import DicomData
+from vitrial.protocol.data import DataSection
+from vitrial.protocol.section import AbsolutePath
 
 if TYPE_CHECKING:
     from vitrial.data.io.dicom_header import Header
@@ -32,6 +34,33 @@ ABOUT = About(
 )
 IDENTITIES = ("SOPInstanceUID", "SeriesInstanceUID", "PatientID", "file name")
 """What a table may name images by."""
+
+
+class DicomData(DataSection):
+    """A folder of DICOM files; labels from a table below `root`; groups are patients.
+
+    Attributes:
+        table: The CSV's path below `root`.
+        key: Column that names the image: by its SOPInstanceUID, SeriesInstanceUID, PatientID or
+            file name, whichever its values are found among.
+        label: Column of class names.
+        split: Column saying train, val or test.
+        columns: Further elements of the headers to keep, by keyword, such as `KVP`: as they are.
+    """
+
+    source: Literal["dicom"]
+    root: AbsolutePath
+    table: str = Field(examples=["labels.csv"])
+    key: str = "image"
+    label: str = "label"
+    split: str | None = None
+    columns: list[str] = Field(default_factory=list)
+
+    first_key: ClassVar[str | None] = "table"
+    requires: ClassVar[tuple[str, str] | None] = ("dicom", "pydicom")
+
+
+DATA = DicomData
 
 
 def load(data: DicomData) -> Dataset:

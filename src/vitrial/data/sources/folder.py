@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pandas as pd
 
+from vitrial.data.about import About
 from vitrial.data.io.decode import SUFFIXES
 from vitrial.data.io.files import Files, suffix_of
 from vitrial.data.io.hidden_names import hide_names
 from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order
-from vitrial.data.sources.about import About
 from vitrial.errors import Problem, VitrialError
-from vitrial.protocol import FolderData
+from vitrial.protocol.data import DataSection
+from vitrial.protocol.section import AbsolutePath
 
 ABOUT = About(
     title="Folder: images of your own in one folder a class",
@@ -23,6 +26,16 @@ ABOUT = About(
     ),
     size="as many images and classes as there are; classes in the order of their folders' names",
 )
+
+
+class FolderData(DataSection):
+    """One folder a class below `root` (a folder or a .zip); train/ val/ test/ above count."""
+
+    source: Literal["folder"]
+    root: AbsolutePath
+
+
+DATA = FolderData
 
 
 def load(data: FolderData) -> Dataset:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import numpy as np
 import pandas as pd
 
+from vitrial.data.about import About
+from vitrial.data.io.by_stem import find_images, find_table
 from vitrial.data.io.files import Files
+from vitrial.data.io.table import read_table, require_columns, row_name
 from vitrial.data.manifest import Dataset
-from vitrial.data.sources.about import About
-from vitrial.data.sources.by_stem import find_images, find_table
-from vitrial.data.sources.table import read_table, require_columns, row_name
 from vitrial.errors import Problem, VitrialError
-from vitrial.protocol import Ham10000Data
+from vitrial.protocol.data import DataSection
+from vitrial.protocol.section import AbsolutePath
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
@@ -34,6 +37,22 @@ ABOUT = About(
         "5:180161, 2018."
     ),
 )
+
+
+class Ham10000Data(DataSection):
+    """HAM10000 (Tschandl et al., Sci. Data 2018): 10,015 dermoscopy images of 7 diagnoses."""
+
+    source: Literal["ham10000"]
+    root: AbsolutePath
+
+    known_classes: ClassVar[bool] = True
+
+    def unordered(self) -> str:
+        """Its classes."""
+        return "diagnoses"
+
+
+DATA = Ham10000Data
 
 
 def load(data: Ham10000Data) -> Dataset:

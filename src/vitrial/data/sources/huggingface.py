@@ -8,16 +8,18 @@ import sys
 from importlib.util import find_spec
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
+from pydantic import Field, ValidationInfo, field_validator
 
+from vitrial.data.about import About
 from vitrial.data.io.files import LARGEST
 from vitrial.data.manifest import SPLIT_NAMES, Dataset, in_order, own_name
 from vitrial.data.names import trimmed
-from vitrial.data.sources.about import About
 from vitrial.errors import Problem, VitrialError
-from vitrial.protocol import HuggingFaceData
+from vitrial.protocol.data import DataSection
+from vitrial.protocol.section import absolute
 from vitrial.spelling import did_you_mean
 
 ABOUT = About(
@@ -34,6 +36,38 @@ ABOUT = About(
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 SCALARS = ("bool", "int", "uint", "float", "string", "large_string")
 """How the names of types begin whose values are kept as further columns."""
+
+
+class HuggingFaceData(DataSection):
+    """An image data set in the layout of the `datasets` library: a local folder, or a hub's name.
+
+    Attributes:
+        repo: A folder, or `owner/name` on the hub.
+        image: Feature that holds the image.
+        label: Feature that holds the class.
+        group: Feature of patients or lesions.
+        config: Name of the configuration, where there are several.
+    """
+
+    source: Literal["huggingface"]
+    repo: str = Field(examples=["OWNER/NAME"])
+    image: str = "image"
+    label: str = "label"
+    group: str | None = None
+    config: str | None = None
+
+    @field_validator("repo")
+    @classmethod
+    def _folder(cls, repo: str, info: ValidationInfo) -> str:
+        """A folder's absolute path; a name on the hub stays as it is."""
+        path = absolute(Path(repo), info)
+        return str(path) if repo.startswith((".", "/", "~", "$")) or path.is_dir() else repo
+
+    first_key: ClassVar[str | None] = "repo"
+    requires: ClassVar[tuple[str, str] | None] = ("huggingface", "datasets")
+
+
+DATA = HuggingFaceData
 
 
 class Rows:

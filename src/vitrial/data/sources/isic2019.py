@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
-from vitrial.data.io.files import Files
-from vitrial.data.manifest import Dataset
-from vitrial.data.sources.about import About
-from vitrial.data.sources.by_stem import (
+from vitrial.data.about import About
+from vitrial.data.io.by_stem import (
     faults_of,
     find_images,
     find_table,
     repeated_rows,
     sound_rows,
 )
-from vitrial.data.sources.table import is_missing, read_table, require_columns
+from vitrial.data.io.files import Files
+from vitrial.data.io.table import is_missing, read_table, require_columns
+from vitrial.data.manifest import Dataset
 from vitrial.errors import Problem, VitrialError
-from vitrial.protocol import Isic2019Data
+from vitrial.protocol.data import DataSection
+from vitrial.protocol.section import AbsolutePath
 
 CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC")
 UNKNOWN = "UNK"
@@ -51,6 +53,22 @@ ABOUT = About(
         "arXiv:1908.02288, 2019."
     ),
 )
+
+
+class Isic2019Data(DataSection):
+    """ISIC 2019: 25,331 dermoscopy images, 8 diagnoses; groups are lesions."""
+
+    source: Literal["isic2019"]
+    root: AbsolutePath
+
+    known_classes: ClassVar[bool] = True
+
+    def unordered(self) -> str:
+        """Its classes."""
+        return "diagnoses"
+
+
+DATA = Isic2019Data
 
 
 def load(data: Isic2019Data) -> Dataset:

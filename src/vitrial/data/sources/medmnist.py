@@ -10,20 +10,23 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 import yaml
 from PIL import Image
+from pydantic import Field
 
+from vitrial.data.about import About
 from vitrial.data.cache import default_root
 from vitrial.data.io.download import download
 from vitrial.data.io.npz import ABOUT as UNPACKED
 from vitrial.data.io.npz import Expected, unpack
 from vitrial.data.manifest import Dataset
-from vitrial.data.sources.about import About
 from vitrial.errors import Problem, VitrialError
-from vitrial.protocol import MedMnistData
+from vitrial.protocol.data import DataSection
+from vitrial.protocol.section import AbsolutePath
 from vitrial.spelling import did_you_mean
 
 ARCHIVE = "https://zenodo.org/records/10519652/files"
@@ -37,6 +40,38 @@ CITATION = (
     "large-scale lightweight benchmark for 2D and 3D biomedical image classification. Scientific "
     "Data 10:41, 2023."
 )
+
+
+class MedMnistData(DataSection):
+    """MedMNIST v2 (Yang et al., Sci. Data 2023): small 2-D sets with official splits.
+
+    Attributes:
+        name: Of the set, such as `dermamnist`.
+        size: Side of its images in pixels.
+        root: Folder of the .npz files; one that is not there is downloaded into it.
+        finding: Of the multi-label `chestmnist`, the finding to tell from its absence; any
+            finding if left out.
+    """
+
+    source: Literal["medmnist"]
+    name: str = Field(examples=["dermamnist"])
+    size: Literal[28, 64, 128, 224] = 28
+    root: AbsolutePath = Field(Path("~/.cache/vitrial/medmnist"), validate_default=True)
+    finding: str | None = None
+
+    first_key: ClassVar[str | None] = "name"
+    sized: ClassVar[bool] = True
+    known_classes: ClassVar[bool] = True
+    downloads: ClassVar[bool] = True
+
+    def unordered(self) -> str:
+        """Its classes, but for grades, and but for two."""
+        return "" if self.name in ORDERED_OR_TWO else f"those of {self.name}"
+
+
+DATA = MedMnistData
+ORDERED_OR_TWO = ("retinamnist", "breastmnist", "chestmnist", "pneumoniamnist")
+"""The sets whose classes are ordered grades, or only two."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +104,7 @@ def facts() -> dict[str, Facts]:
     return {name: Facts(**known) for name, known in yaml.safe_load(text).items()}
 
 
-def about_set(name: str) -> About:
+def about_part(name: str) -> About:
     """What a user should know of one set.
 
     Args:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import re
 from types import ModuleType
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from PIL import Image
+from pydantic import Field
 
+from vitrial.data.about import About
 from vitrial.data.manifest import Dataset
 from vitrial.data.phantoms import dermoscopy, fundus, mammogram
 from vitrial.data.phantoms.patient import Patient, generator, make_patient
-from vitrial.data.sources.about import About
-from vitrial.protocol import PhantomData
+from vitrial.protocol.data import DataSection
+from vitrial.protocol.section import Seed
 
 ABOUT = About(
     title="Phantoms: synthetic images of skin lesions, fundi or breasts, with masks",
@@ -34,6 +37,35 @@ TASKS: dict[str, ModuleType] = {
 DRAWING = 1
 """Raised whenever the same names give other pixels than before."""
 NAME = re.compile(r"patient-(\d{4,})/(image|mask)-([1-3])\.png")
+
+
+class PhantomData(DataSection):
+    """Synthetic images drawn on the fly, several a patient, with lesion masks.
+
+    Attributes:
+        task: `dermoscopy` (4 classes), `fundus` (5 ordered grades), `mammogram` (16-bit, mass or
+            none).
+        patients: Number of patients; each has 1 to 3 images.
+        size: Side of the drawn image in pixels.
+        seed: Another seed draws other patients.
+    """
+
+    source: Literal["phantom"]
+    task: Literal["dermoscopy", "fundus", "mammogram"] = "dermoscopy"
+    patients: int = Field(400, ge=20, le=100_000)
+    size: int = Field(128, ge=32, le=1024)
+    seed: Seed = 0
+
+    first_key: ClassVar[str | None] = "task"
+    sized: ClassVar[bool] = True
+    known_classes: ClassVar[bool] = True
+
+    def unordered(self) -> str:
+        """Its classes, but for grades, and but for two."""
+        return "diagnoses" if self.task == "dermoscopy" else ""
+
+
+DATA = PhantomData
 
 
 class Phantoms:

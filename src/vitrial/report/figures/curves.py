@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vitrial.evaluate.metrics import ENDPOINTS
+from vitrial.metrics import ENDPOINTS
 
 # Okabe and Ito's palette; line styles tell arms apart beyond it.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

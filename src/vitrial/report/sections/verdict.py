@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from vitrial.compare.findings import Finding
 from vitrial.compare.outlook import needs
 from vitrial.compare.sentences import HOW_TO_READ, by_pair, chances, interval, outcome, sentence
-from vitrial.evaluate.metrics import ENDPOINTS
+from vitrial.metrics import ENDPOINTS
 from vitrial.report.template import template
 from vitrial.store.study import Study
 

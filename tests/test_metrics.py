@@ -1,4 +1,5 @@
-from typing import get_args
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
-from vitrial.evaluate.calibration import expected_calibration_error
 from vitrial.evaluate.knn import knn_predict
-from vitrial.evaluate.metrics import (
+from vitrial.metrics import (
     ENDPOINTS,
     METRICS,
     accuracy,
@@ -16,13 +16,12 @@ from vitrial.evaluate.metrics import (
     balanced_accuracy,
     brier,
     confusion,
+    expected_calibration_error,
     f1,
     log_loss,
     quadratic_kappa,
     roc_auc,
 )
-from vitrial.protocol import EndpointName
-from vitrial.protocol.checks import GRADED
 
 
 def logits_for(predicted, classes):
@@ -156,7 +155,26 @@ def test_guessing_scores_what_a_metric_says_that_chance_is(classes):
             assert metric(targets, flat) == pytest.approx(metric.chance(classes)), metric.name
 
 
-def test_the_names_that_a_protocol_knows_are_those_of_the_registry():
-    assert get_args(EndpointName) == tuple(ENDPOINTS)
-    assert {name for name, metric in METRICS.items() if metric.needs_order} == set(GRADED)
+def test_every_metric_goes_by_its_own_name():
     assert all(metric.name == name for name, metric in METRICS.items())
+    assert set(ENDPOINTS) == set(METRICS) - {"calibration_error"}
+
+
+@given(st.integers(2, 5), st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=30)
+def test_a_weight_of_two_counts_as_the_image_twice(classes, seed):
+    rng = np.random.default_rng(seed)
+    targets = np.concatenate([np.arange(classes), rng.integers(0, classes, 20)])
+    logits = rng.normal(size=(len(targets), classes))
+    weights = rng.integers(1, 4, len(targets))
+    rows = np.repeat(np.arange(len(targets)), weights)
+    for metric in METRICS.values():
+        wanted = metric(targets[rows], logits[rows])
+        assert metric(targets, logits, weights) == pytest.approx(wanted), metric.name
+
+
+def test_naming_a_metric_takes_no_scikit_learn():
+    code = (
+        "import sys, vitrial.metrics; sys.exit(any(m in sys.modules for m in ('sklearn', 'scipy')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,12 +4,12 @@ from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from vitrial.cli import app
-from vitrial.data.sources.about import about, describe, protocol_lines, titles
+from vitrial.data.about import about, describe, protocol_lines, titles
 from vitrial.errors import VitrialError
 from vitrial.protocol import Data
-from vitrial.protocol.one_line import SOURCES
+from vitrial.protocol.data import SOURCES
 
-NAMES = [*SOURCES, "medmnist:pathmnist", "medmnist:dermamnist@64"]
+NAMES = [*SOURCES.names(), "medmnist:pathmnist", "medmnist:dermamnist@64"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,7 +54,7 @@ def test_the_classes_are_those_of_the_source():
 
 def test_all_sources_are_listed():
     lines = titles().splitlines()
-    assert [line.split()[0] for line in lines] == list(SOURCES)
+    assert [line.split()[0] for line in lines] == list(SOURCES.names())
     assert all(about(line.split()[0]).title in line for line in lines)
 
 
@@ -64,7 +64,7 @@ def test_all_sources_are_listed():
         ("aptos2018", "no data set 'aptos2018', did you mean aptos2019"),
         ("ISIC2019", "did you mean isic2019"),
         ("isic2019:mel", "no data set 'isic2019:mel'"),
-        ("zzz", "no data set 'zzz'. There are folder, "),
+        ("zzz", "no data set 'zzz'. There are aptos2019, "),
         ("", "no data set ''"),
     ],
 )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from vitrial.data.io.decode import SUFFIXES
 from vitrial.data.io.files import Files, suffix_of
-from vitrial.data.sources.table import is_missing, row_name
+from vitrial.data.io.table import is_missing, row_name
 from vitrial.errors import Problem, VitrialError
 
 Faults = dict[int, tuple[str, str]]

@@ -2,7 +2,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitrial.data.sources.by_stem import find_images, repeated_rows, sound_rows
+from vitrial.data.io.by_stem import find_images, repeated_rows, sound_rows
 
 words = st.sampled_from(["a", "b", "c", "d"])
 folders = st.lists(st.sampled_from(["x", "y", "z.zip"]), max_size=3)

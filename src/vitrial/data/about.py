@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
 from vitrial.errors import VitrialError
-from vitrial.protocol.data import DataSection
-from vitrial.protocol.faults import SECTIONS
-from vitrial.protocol.one_line import FIRST_KEY, SOURCES
+from vitrial.protocol.data import SOURCES, DataSection, configuration
 from vitrial.spelling import did_you_mean
 
 WIDTH = 96
 """Of a description, in characters; addresses are never broken."""
-EXAMPLES = {"root": "FOLDER", "table": "labels.csv", "name": "dermamnist", "repo": "OWNER/NAME"}
-"""What stands in a protocol's lines for values that only the user knows."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,7 @@ class About:
 
 
 def about(name: str) -> About:
-    """What is known of a source, or of one of MedMNIST's sets.
+    """What is known of a source, or of one of its sets, where it has several (`about_part`).
 
     Args:
         name: Such as `ham10000` or `medmnist:dermamnist`.
@@ -55,18 +50,20 @@ def about(name: str) -> About:
         VitrialError: There is none of this name; with the nearest.
     """
     source, _, part = name.partition(":")
-    if source not in SOURCES or (part and source != "medmnist"):
-        hint = did_you_mean(source, SOURCES) or "."
-        raise VitrialError(f"There is no data set '{name}'{hint} There are {', '.join(SOURCES)}.")
-    module = import_module(f"vitrial.data.sources.{source}")
-    found: About = module.about_set(part) if part else module.ABOUT
+    sources = SOURCES.names()
+    about_part = getattr(SOURCES.entry(source), "about_part", None) if source in sources else None
+    if source not in sources or (part and about_part is None):
+        hint = did_you_mean(source, sources) or "."
+        raise VitrialError(f"There is no data set '{name}'{hint} There are {', '.join(sources)}.")
+    found: About = about_part(part) if part and about_part else SOURCES.entry(source).ABOUT
     return found
 
 
 def titles() -> str:
     """A line for each source: its name and its title."""
-    width = max(map(len, SOURCES)) + 2
-    return "\n".join(f"{source:{width}}{about(source).title}" for source in SOURCES)
+    sources = SOURCES.entries()
+    width = max(map(len, sources)) + 2
+    return "\n".join(f"{name:{width}}{module.ABOUT.title}" for name, module in sources.items())
 
 
 def describe(name: str) -> str:
@@ -100,22 +97,22 @@ def protocol_lines(name: str) -> str:
         name: As for `about`.
     """
     source, _, part = name.partition(":")
-    fields = SECTIONS[source].model_fields
+    section = configuration(source)
+    fields = section.model_fields
     part, _, size = part.partition("@")
-    given: dict[str, Any] = {"source": source} | ({FIRST_KEY[source]: part} if part else {})
+    given: dict[str, Any] = {"source": source}
+    given |= {section.first_key: part} if section.first_key and part else {}
     given |= {"size": int(size)} if size else {}
     lines, more = ["data:"], []
-    for key in sorted(fields, key=lambda key: key in DataSection.model_fields):
-        own = (
-            EXAMPLES.get(key)
-            if fields[key].is_required()
-            else fields[key].get_default(call_default_factory=True)
-        )
+    for key in sorted(fields, key=lambda key: key != "source" and key in DataSection.model_fields):
+        field = fields[key]
+        example = (field.examples or [key.upper()])[0] if field.is_required() else None
+        own = example if field.is_required() else field.get_default(call_default_factory=True)
         value = given.get(key, own)
-        if value is None or key in DataSection.model_fields:
+        if value is None or (key in DataSection.model_fields and key != "source"):
             more.append(key)
         else:
-            lines.append(f"  {key}: {_scalar(value)}{_choices(fields[key].annotation)}")
+            lines.append(f"  {key}: {_scalar(value)}{_choices(field.annotation)}")
     return "\n".join([*lines, f"  # and, if wanted: {', '.join(more)}"])
 
 

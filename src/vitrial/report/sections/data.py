@@ -1,0 +1,42 @@
+"""The section on the data and their audit."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import pandas as pd
+
+from vitrial.report.audit import findings, section
+from vitrial.report.template import template
+from vitrial.store.study import Study
+
+TITLE = "Data"
+SUMMARY = "How many images of each class are in which split, and what the audit of the data found."
+ORDER = 80
+
+
+def render(study: Study) -> str:
+    """Counts; findings, shortcuts and contact sheets where the data were audited."""
+    audit = study.audit()
+    return template("data.html.j2").render(
+        facts=study.facts,
+        counts=_counts(study.manifest(), study.facts["classes"], study.protocol.split.labeled),
+        findings=findings(study.problems(), audit),
+        audit=section(audit) if audit else None,
+    )
+
+
+def _counts(
+    manifest: pd.DataFrame, classes: list[str], labeled: float
+) -> list[tuple[Hashable, pd.Series]]:
+    """Images of each class by split, then all images and all groups, and those with labels."""
+    counts = pd.crosstab(manifest["label"], manifest["split"]).reindex(
+        index=classes, columns=["train", "val", "test"], fill_value=0
+    )
+    groups = manifest.groupby("split")["group"].nunique()[counts.columns]
+    rows = list(counts.iterrows())
+    rows += [("all images", counts.sum()), ("all groups", groups)]
+    if labeled < 1:
+        used = (counts.sum() * [labeled, 1, 1]).round().astype(int)
+        rows.append(("images whose labels are used, drawn for each repetition, about", used))
+    return rows

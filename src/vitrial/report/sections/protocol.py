@@ -1,0 +1,17 @@
+"""The section with the protocol and the versions."""
+
+from __future__ import annotations
+
+from vitrial.protocol.file import protocol_text
+from vitrial.report.template import template
+from vitrial.store.study import Study
+
+TITLE = "Protocol"
+SUMMARY = "What was registered before training, and which versions of the programs ran it."
+ORDER = 90
+
+
+def render(study: Study) -> str:
+    """Hashes and versions, and the whole file."""
+    text = protocol_text(study.protocol)
+    return template("protocol.html.j2").render(facts=study.facts, protocol_text=text)
