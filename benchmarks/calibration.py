@@ -165,9 +165,7 @@ def main(
     studies: Annotated[int, typer.Option(help="Simulated studies of each kind.")] = 1000,
     jobs: Annotated[int, typer.Option(help="Processes.")] = 1,
     csv: Annotated[Path | None, typer.Option(help="Keep what is done here, and go on.")] = None,
-    figure: Annotated[
-        Path | None, typer.Option(help="Draw the coverage of each kind here.")
-    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the coverage of each kind.")] = None,
     quick: Annotated[bool, typer.Option(help="A few kinds and studies.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the rows here.")] = None,
 ) -> None:

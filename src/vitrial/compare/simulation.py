@@ -63,6 +63,10 @@ def draw_logits(
     generator: np.random.Generator,
     *,
     ordered: bool = False,
+    shared: float = 0.6,
+    by_patient: float = 0.4,
+    arms: Sequence[int] | None = None,
+    by_arm: float = 0.0,
 ) -> np.ndarray:
     """Draw the logits of runs.
 
@@ -72,11 +76,24 @@ def draw_logits(
             in its standard deviations.
         generator: Of the draws.
         ordered: Whether the classes are grades, and errors mostly go to neighbors.
+        shared: See `draw_noise`, as of all that follow.
+        by_patient: Likewise.
+        arms: Likewise.
+        by_arm: Likewise.
 
     Returns:
         (runs, n, classes).
     """
-    noise = draw_noise(test, len(qualities), generator, ordered=ordered)
+    noise = draw_noise(
+        test,
+        len(qualities),
+        generator,
+        ordered=ordered,
+        shared=shared,
+        by_patient=by_patient,
+        arms=arms,
+        by_arm=by_arm,
+    )
     return to_logits(test, np.asarray(qualities), noise, ordered=ordered)
 
 
@@ -88,6 +105,8 @@ def draw_noise(
     ordered: bool = False,
     shared: float = 0.6,
     by_patient: float = 0.4,
+    arms: Sequence[int] | None = None,
+    by_arm: float = 0.0,
 ) -> np.ndarray:
     """Draw what hides each image's class from each run.
 
@@ -98,16 +117,27 @@ def draw_noise(
         ordered: Whether the classes are grades, on one axis; else each class has an axis.
         shared: Share of the noise's variance that is common to all runs, in [0, 1].
         by_patient: Share of the common variance that is common to a patient's images, in [0, 1].
+        arms: The arm of each run, from 0; all of one arm if left out.
+        by_arm: Share of the noise's variance that is common to an arm's runs alone, in
+            [0, 1 - shared]: arms err on different images.
 
     Returns:
         (runs, n, axes), of variance 1.
     """
-    n, axes = len(test.targets), 1 if ordered else test.classes
-    patients = generator.standard_normal((test.groups.max() + 1, axes))[test.groups]
-    images = generator.standard_normal((n, axes))
-    common = np.sqrt(by_patient) * patients + np.sqrt(1 - by_patient) * images
-    own = generator.standard_normal((runs, n, axes))
-    return np.asarray(np.sqrt(shared) * common + np.sqrt(1 - shared) * own)
+    axes = 1 if ordered else test.classes
+
+    def draw() -> np.ndarray:
+        patients = generator.standard_normal((test.groups.max() + 1, axes))[test.groups]
+        images = generator.standard_normal((len(test.targets), axes))
+        return np.asarray(np.sqrt(by_patient) * patients + np.sqrt(1 - by_patient) * images)
+
+    common = draw()
+    of_arm = [draw() for _ in sorted(set(arms or ()))] if by_arm else None
+    own = generator.standard_normal((runs, *common.shape))
+    noise = np.sqrt(shared) * common + np.sqrt(1 - shared - by_arm) * own
+    if of_arm is not None and arms is not None:
+        noise += np.sqrt(by_arm) * np.stack([of_arm[arm] for arm in arms])
+    return np.asarray(noise)
 
 
 def to_logits(

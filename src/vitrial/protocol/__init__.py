@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from vitrial.metrics import ENDPOINTS
 from vitrial.protocol.arm import Arm
 from vitrial.protocol.checks import MOST_ARMS, find_clashes
+from vitrial.protocol.comparison import MOST_COMPARISONS, RegisteredComparison
 from vitrial.protocol.data import Data, DataSection
 from vitrial.protocol.recipe import Plateau, Recipe
-from vitrial.protocol.section import AbsolutePath, Fraction, Section, Seed
+from vitrial.protocol.section import AbsolutePath, EndpointName, Fraction, Section, Seed
 from vitrial.protocol.selfsupervision import Byol, Dino, LocalViews, SelfSupervision, View
 from vitrial.protocol.views import Augment, Image, Jitter, Split
 from vitrial.protocol.yaml_lines import dotted
@@ -37,23 +37,13 @@ __all__ = [
     "Plateau",
     "Protocol",
     "Recipe",
+    "RegisteredComparison",
     "Section",
     "SelfSupervision",
     "Split",
     "View",
     "digest",
 ]
-
-
-def _known_endpoint(name: Any) -> Any:
-    if name not in list(ENDPOINTS):
-        *others, last = map(repr, ENDPOINTS)
-        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
-    return name
-
-
-EndpointName = Annotated[str, BeforeValidator(_known_endpoint)]
-"""A name of `vitrial.metrics.ENDPOINTS`."""
 
 
 class Protocol(Section):
@@ -81,6 +71,9 @@ class Protocol(Section):
         endpoint: The primary metric, by which validation selects and the table reports.
             `quadratic_kappa` is for ordered classes; of `log_loss` and `brier` lower is better.
         margin: Smallest difference of the endpoint that matters.
+        comparisons: What the trial claims of which arms, registered before anything is trained. If
+            left out, the paper's claims for the arms at hand
+            (`vitrial.protocol.comparison.default_comparisons`).
         repetitions: Runs of an arm, each with a seed of its own.
         seed: Another seed repeats the whole study otherwise.
     """
@@ -101,6 +94,7 @@ class Protocol(Section):
     share_pretraining: bool = True
     endpoint: EndpointName
     margin: Fraction = 0.02
+    comparisons: list[RegisteredComparison] | None = Field(None, max_length=MOST_COMPARISONS)
     repetitions: int = Field(5, ge=1, le=1000)
     seed: Seed = 0
 

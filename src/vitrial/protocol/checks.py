@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vitrial.metrics import ENDPOINTS
 from vitrial.protocol.yaml_lines import Location, dotted
+from vitrial.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from vitrial.protocol import Arm, Data, Protocol, Recipe
@@ -48,6 +49,7 @@ def find_clashes(protocol: Protocol) -> list[Clash]:
         *_recipe_clashes(protocol.recipe, "recipe"),
         *_pretrain_clashes(protocol),
         *_endpoint_clashes(protocol),
+        *_comparison_clashes(protocol),
     ]
 
 
@@ -228,3 +230,27 @@ def _endpoint_clashes(protocol: Protocol) -> Iterator[Clash]:
         )
         keys = (("endpoint",), ("data", "classes"), ("data", "source"), ("data", "task"))
         yield Clash(sentence, keys)
+
+
+def _comparison_clashes(protocol: Protocol) -> Iterator[Clash]:
+    names = [arm.name for arm in protocol.arms]
+    listed: dict[tuple[object, ...], int] = {}
+    for i, comparison in enumerate(protocol.comparisons or []):
+        treatment, control = comparison.treatment, comparison.control
+        at: Location = ("comparisons", i)
+        keys: tuple[Location, ...] = ((*at, "treatment"), (*at, "control"))
+        for key, name in zip(keys, (treatment, control), strict=True):
+            if name not in names:
+                hint = did_you_mean(name, names) or f": choose {' or '.join(names[:10])}"
+                yield Clash(f"no arm is called '{name}'{hint}", (key, ("arms",)))
+        if treatment == control:
+            yield Clash(f"'{treatment}' is compared with itself", keys)
+        # With another margin or alpha it would be judged twice, and the better answer kept.
+        same = (treatment, control, comparison.claim, comparison.endpoint or protocol.endpoint)
+        first = listed.setdefault((*same, comparison.family), i)
+        if first != i:
+            sentence = f"comparisons[{first}] claims the same of the same arms: keep one"
+            yield Clash(sentence, (at, ("comparisons", first)))
+        if comparison.claim != "superior" and not (comparison.margin or protocol.margin):
+            sentence = f"'{comparison.claim}' needs a margin above 0: state one"
+            yield Clash(sentence, ((*at, "margin"), ("margin",)))

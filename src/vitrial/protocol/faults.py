@@ -30,6 +30,9 @@ STAND_INS: Tree = {
     "arms": [{"backbone": "resnet18"}],
     "backbone": "resnet18",
     "endpoint": "accuracy",
+    "treatment": "x",
+    "control": "y",
+    "claim": "superior",
 }
 
 SENTENCES = {

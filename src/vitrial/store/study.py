@@ -15,6 +15,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from vitrial.atomic import remove_leftovers, replacing
+from vitrial.compare.findings import Finding
 from vitrial.compare.scores import run_scores
 from vitrial.compare.table import arm_table, caption, unlike
 from vitrial.data.audit.audit import Audit, read_audit
@@ -47,6 +48,7 @@ from vitrial.records import (
     reading,
     write_record,
 )
+from vitrial.store.history import read_history
 from vitrial.store.provenance import provenance
 from vitrial.store.run_folder import RunFolder
 from vitrial.study.plan import Stage, code_version
@@ -227,7 +229,21 @@ class Study:
         title = caption(self.facts["data"], self.protocol.endpoint, len(self.facts["classes"]))
         if skipped := ", ".join(self.facts.get("skipped", {})):
             title += f"; skipped: {skipped}"
-        return ". ".join([title, *unlike(records)])
+        return ". ".join([title, *unlike(records), *self.amendments()])
+
+    def verdict(self) -> list[Finding]:
+        """What the finished runs say of each registered comparison.
+
+        See `vitrial.compare.findings`; `vitrial.compare.sentences` puts it into words.
+        """
+        from vitrial.store.trial import findings_of  # builds backbones, which takes torch
+
+        return findings_of(self)
+
+    def amendments(self) -> list[str]:
+        """What was changed of the protocol since the study began, a sentence for each time."""
+        found = (entry.amendment for entry in read_history(self.path))
+        return [f"Protocol {amendment}" for amendment in found if amendment]
 
     def table(self) -> pd.DataFrame:
         """A row per arm: test endpoint, median and standard deviation over repetitions, cost."""
@@ -277,6 +293,14 @@ def registered_protocol(path: Path) -> Protocol:
                 f"{error.path} is {error.what} and {path / PROTOCOL} cannot be read: name the "
                 f"protocol's own file, with `--out {shlex.quote(str(path))}`."
             ) from error
+
+
+def registered(path: Path) -> Protocol | None:
+    """The protocol that `study.json` holds; None if it cannot be read."""
+    try:
+        return _protocol_of(read_record(path / STUDY, "", (REGISTERED,)))
+    except VitrialError:
+        return None
 
 
 def register(path: Path, protocol: Protocol) -> None:
@@ -355,10 +379,6 @@ def _says(file: Path, protocol: Protocol) -> bool:
 def _keep_edited(path: Path, protocol: Protocol) -> None:
     """Rename a `protocol.yaml` that the user edited, before it is written anew."""
     file = path / PROTOCOL
-    try:
-        facts = read_record(path / STUDY, "", (REGISTERED,))
-        known = [protocol, _protocol_of(facts)]
-    except VitrialError:
-        known = [protocol]
+    known = [one for one in (protocol, registered(path)) if one is not None]
     if file.exists() and not any(_says(file, one) for one in known):
         file.replace(path / f"{PROTOCOL}.edited")

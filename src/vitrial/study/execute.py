@@ -20,8 +20,9 @@ from vitrial.errors import DataError, Problem, VitrialError
 from vitrial.layout import AUDIT, PROBLEMS
 from vitrial.metrics import ENDPOINTS
 from vitrial.protocol import Protocol
+from vitrial.store.history import record_protocol
 from vitrial.store.run_folder import RunFolder
-from vitrial.store.study import Study, refuse_foreign_study, register
+from vitrial.store.study import Study, refuse_foreign_study, register, registered
 from vitrial.study.initial import refuse_unfit_arms
 from vitrial.study.plan import Stage, plan, sources_used
 from vitrial.study.preflight import check_stages, preflight, without
@@ -70,6 +71,7 @@ def run(
     audit = audit_prepared(datasets["data"], root / AUDIT)
     sources = (data.problems for name, data in datasets.items() if name != "data")
     problems = audit.problems + [problem for found in sources for problem in found]
+    record_protocol(root, registered(root), protocol)
     study = Study.write(root, protocol, datasets["data"], stages, problems, skipped)
     workers = default_workers() if workers is None else workers
     console = console or Console(stderr=True)
