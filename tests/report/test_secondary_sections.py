@@ -97,7 +97,7 @@ def test_from_the_command_line(study, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     result = CliRunner().invoke(app, ["analyze", str(study.path), "--format", "markdown"])
     assert result.exit_code == 0, result.output
-    assert "| balanced accuracy | B - A |" in result.output
+    assert "| balanced accuracy | A - B |" in result.output
     assert (study.path / "analyses" / "metrics.csv").exists()
     for options in (["--format", "word"], ["--sensitivity", ".9", "--specificity", ".9"]):
         result = CliRunner().invoke(app, ["analyze", str(study.path), *options])
