@@ -7,17 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vitrial.cli import (
-    analyze,
-    compare,
-    cost,
-    data,
-    protocols,
-    study,
-    trial,
-    verdict,
-    weights,
-)
+from vitrial.cli import analyze, compare, cost, data, protocols, study, trial, verdict, weights
 from vitrial.terminal import escape_unprintable
 
 app = typer.Typer(

@@ -76,7 +76,7 @@ def draw_logits(
             in its standard deviations.
         generator: Of the draws.
         ordered: Whether the classes are grades, and errors mostly go to neighbors.
-        shared: See `draw_noise`, as of all that follow.
+        shared: See `draw_noise`, as for the three below.
         by_patient: Likewise.
         arms: Likewise.
         by_arm: Likewise.
@@ -124,19 +124,19 @@ def draw_noise(
     Returns:
         (runs, n, axes), of variance 1.
     """
-    axes = 1 if ordered else test.classes
+    n, axes = len(test.targets), 1 if ordered else test.classes
 
     def draw() -> np.ndarray:
         patients = generator.standard_normal((test.groups.max() + 1, axes))[test.groups]
-        images = generator.standard_normal((len(test.targets), axes))
+        images = generator.standard_normal((n, axes))
         return np.asarray(np.sqrt(by_patient) * patients + np.sqrt(1 - by_patient) * images)
 
     common = draw()
-    of_arm = [draw() for _ in sorted(set(arms or ()))] if by_arm else None
-    own = generator.standard_normal((runs, *common.shape))
+    of_arm = np.stack([draw() for _ in set(arms)]) if by_arm and arms is not None else None
+    own = generator.standard_normal((runs, n, axes))
     noise = np.sqrt(shared) * common + np.sqrt(1 - shared - by_arm) * own
-    if of_arm is not None and arms is not None:
-        noise += np.sqrt(by_arm) * np.stack([of_arm[arm] for arm in arms])
+    if of_arm is not None:
+        noise += np.sqrt(by_arm) * of_arm[np.asarray(arms)]
     return np.asarray(noise)
 
 

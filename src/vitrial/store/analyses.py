@@ -69,13 +69,13 @@ def analyze(study: Study, request: Request) -> Analyses:
     Raises:
         VitrialError: No run is done, or what is asked for is not there: all of it.
     """
-    runs = [(run["name"], run["arm"], folder.predictions()) for run, folder in study.runs()]
+    runs = [(run.name, run.arm, folder.predictions()) for run, folder in study.runs()]
     if not runs:
         raise VitrialError(
             f"{study.path} has no finished run: `vitrial run {shlex.quote(str(study.path))}` first."
         )
     val, test = align(runs, "val"), align(runs, "test", study.manifest())
-    classes = study.facts["classes"]
+    classes = list(study.facts.classes)
     _refuse(request, test, classes)
     pairs = arm_pairs(study, test)
     positive = request.positive or (classes[1] if len(classes) == 2 else None)

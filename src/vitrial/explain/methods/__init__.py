@@ -1,1 +1,4 @@
-"""Methods of explanation, one file each, and the one call for all."""
+"""Methods of explanation, one file each, and the one call for all.
+
+They know a model and images alone: no data set, run or study.
+"""

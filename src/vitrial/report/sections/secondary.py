@@ -21,7 +21,7 @@ def render(study: Study) -> str:
     found = read_analyses(study)
     if found is None:
         return ""
-    done = {run["name"] for run, _ in study.runs()}
+    done = {run.name for run, _ in study.runs()}
     svg = to_svg(trust_curves(found.tables["reliability"], found.tables.get("net_benefit")))
     return template("secondary.html.j2").render(
         curves="data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode(),
