@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vitrial.compare.predictions import Comparison, compare_predictions
     from vitrial.errors import DataError, VitrialError
-    from vitrial.explain.methods.registry import explain
+    from vitrial.explain.maps import explain_images
     from vitrial.explain.run import explain_study
     from vitrial.explain.trained import load_model
     from vitrial.protocol import Protocol
@@ -33,7 +33,7 @@ _HOMES = {
     "Study": "vitrial.store.study",
     "VitrialError": "vitrial.errors",
     "compare_predictions": "vitrial.compare.predictions",
-    "explain": "vitrial.explain.methods.registry",
+    "explain_images": "vitrial.explain.maps",
     "explain_study": "vitrial.explain.run",
     "load_model": "vitrial.explain.trained",
     "load_protocol": "vitrial.protocol.file",
@@ -49,7 +49,7 @@ __all__ = [
     "Study",
     "VitrialError",
     "compare_predictions",
-    "explain",
+    "explain_images",
     "explain_study",
     "load_model",
     "load_protocol",

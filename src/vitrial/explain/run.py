@@ -13,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vitrial.atomic import replacing, write_text
 from vitrial.errors import VitrialError
 from vitrial.explain.images import drawn_images, name_of_images, own_images
+from vitrial.explain.maps import check_method, note_on
 from vitrial.explain.measure import TrainedModel, measure
 from vitrial.explain.measures.sanity import changes
-from vitrial.explain.methods.registry import METHODS, note_on
+from vitrial.explain.methods import METHODS
 from vitrial.explain.shown import Shown, ShownMap, write_shown
 from vitrial.explain.subject import Subject
 from vitrial.explain.trained import load_model, random_model
@@ -23,7 +24,6 @@ from vitrial.layout import EXPLAINED, EXPLANATIONS, MEASURES, PARTS, SANITY, SHO
 from vitrial.models.family import family
 from vitrial.protocol import digest
 from vitrial.records import DamagedError, read_record, read_table, write_record
-from vitrial.spelling import did_you_mean
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.study import Study
 from vitrial.study.plan import explanation_version
@@ -56,7 +56,7 @@ def explain_study(
         study: With finished runs.
         images: How many test images, drawn by their names; None for all; or a folder, .zip or file
             of images of your own.
-        methods: Of `METHODS`; all that fit each model if left out.
+        methods: Of `vitrial.explain.methods`; all that fit each model if left out.
         repetition: Which run of each arm; all of them if left out. Of a single one, intervals are
             of that trained model alone.
         faithful: Whether to measure deletion and insertion too, which takes longest.
@@ -72,9 +72,7 @@ def explain_study(
         VitrialError: No run is done, a method is unknown, or the data are not the study's.
     """
     for method in methods or []:
-        if method not in METHODS:
-            hint = did_you_mean(method, METHODS) or f": there are {', '.join(METHODS)}"
-            raise VitrialError(f"There is no method '{method}'{hint}.")
+        check_method(method)
     runs = [run for run in study.runs() if repetition in (None, run[0]["repetition"])]
     if not runs:
         which = "" if repetition is None else f" of repetition {repetition}"
@@ -172,7 +170,7 @@ class _Parts:
 
     def measures(self, run: Run, trained: TrainedModel, method: str) -> pd.DataFrame:
         """A row per image: see `vitrial.explain.measure.measure`."""
-        path = self._path(run, method)
+        path = self._path(run, method, _version(method))
         if (found := _read_part(path)) is None:
             task = self.bar.add_task(f"{run[0]['name']}: {method}", total=len(self.subject.rows))
             table = measure(
@@ -183,7 +181,7 @@ class _Parts:
 
     def sanity(self, run: Run, trained: TrainedModel, method: str) -> pd.DataFrame:
         """Columns method, step, layers, image, correlation."""
-        path = self._path(run, f"{method}-sanity")
+        path = self._path(run, f"{method}-sanity", _version(method))
         if (found := _read_part(path)) is None:
             task = self.bar.add_task(f"{run[0]['name']}: sanity of {method}", total=None)
             rows = self.subject.rows.iloc[:SANITY_IMAGES]
@@ -204,9 +202,14 @@ class _Parts:
             found = _write_part(pd.concat(tables).assign(method=method), path)
         return found
 
-    def _path(self, run: Run, what: str) -> Path:
-        key = digest([run[0]["folder"], what, *self.decisive])
+    def _path(self, run: Run, what: str, version: int) -> Path:
+        key = digest([run[0]["folder"], what, version, *self.decisive])
         return self.folder / f"{run[1].path.name}-{what}-{key}.parquet"
+
+
+def _version(method: str) -> int:
+    """Of a method; baselines have none."""
+    return METHODS.entry(method).VERSION if method in METHODS.names() else 0
 
 
 def _read_part(path: Path) -> pd.DataFrame | None:
