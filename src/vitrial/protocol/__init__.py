@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError
@@ -19,17 +19,20 @@ from vitrial.protocol.checks import MOST_ARMS, find_clashes
 from vitrial.protocol.data import Data, DataSection
 from vitrial.protocol.recipe import Plateau, Recipe
 from vitrial.protocol.section import AbsolutePath, Fraction, Section, Seed
-from vitrial.protocol.selfsupervision import Byol, Dino, LocalViews, SelfSupervision, View
+from vitrial.protocol.selfsupervision import (
+    LocalViews,
+    SelfSupervision,
+    View,
+    sections_of_methods,
+)
 from vitrial.protocol.views import Augment, Image, Jitter, Split
 from vitrial.protocol.yaml_lines import dotted
 
 __all__ = [
     "Arm",
     "Augment",
-    "Byol",
     "Data",
     "DataSection",
-    "Dino",
     "EndpointName",
     "Image",
     "Jitter",
@@ -56,8 +59,17 @@ EndpointName = Annotated[str, BeforeValidator(_known_endpoint)]
 """A name of `vitrial.metrics.ENDPOINTS`."""
 
 
-class Protocol(Section):
+if TYPE_CHECKING:
+    Methods = Section
+else:
+    Methods = sections_of_methods()
+
+
+class Protocol(Methods):
     """The whole experiment.
+
+    Besides the keys below it has a section for each method of self-supervision, such as `dino` and
+    `byol`: how `+dino` and `+byol` train.
 
     Attributes:
         name: Names the study; part of every seed.
@@ -73,9 +85,7 @@ class Protocol(Section):
         pretrain: Recipe of the pretraining on `sources`; `recipe` if left out. Its validation
             selects by the endpoint too, or, where that needs ordered classes, by balanced
             accuracy: those of a source need no order.
-        dino: How `+dino` trains.
-        byol: How `+byol` trains.
-        unlabeled: A folder or .zip of further images of the domain, for `+dino` and `+byol`.
+        unlabeled: A folder or .zip of further images of the domain, for self-supervision.
         share_pretraining: Pretrain once for all repetitions of an arm; false pretrains for each, so
             that the spread of the results includes that of pretraining.
         endpoint: The primary metric, by which validation selects and the table reports.
@@ -95,8 +105,6 @@ class Protocol(Section):
     recipe: Recipe = Recipe()
     sources: dict[str, Data] = Field(default_factory=dict)
     pretrain: Recipe | None = None
-    dino: Dino = Dino()
-    byol: Byol = Byol()
     unlabeled: AbsolutePath | None = None
     share_pretraining: bool = True
     endpoint: EndpointName
@@ -120,6 +128,11 @@ class Protocol(Section):
         return self.recipe.model_copy(
             update={} if arm.base_lr is None else {"base_lr": arm.base_lr}
         )
+
+    def recipe_of_method(self, method: str) -> SelfSupervision:
+        """How a method of self-supervision trains, by its name."""
+        recipe: SelfSupervision = getattr(self, method)
+        return recipe
 
     def hash(self) -> str:
         """12 hexadecimal digits that change with anything in the protocol."""

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from vitrial.metrics import ENDPOINTS
 from vitrial.models.initialization import local_weights, sha256_of
-from vitrial.protocol import Arm, Byol, Data, Dino, Protocol, Recipe, digest
+from vitrial.protocol import Arm, Data, Protocol, Recipe, SelfSupervision, digest
 from vitrial.seeds import seed_of
 
 
@@ -42,7 +42,7 @@ class Stage:
     arm: Arm
     repetition: int | None
     dataset: str
-    recipe: Recipe | Dino | Byol
+    recipe: Recipe | SelfSupervision
     seed: int
     start: Stage | None
     inputs: dict[str, Any] = field(repr=False)
@@ -205,7 +205,7 @@ def _selfsupervise(
         arm=arm,
         repetition=repetition,
         dataset="data",
-        recipe=protocol.dino if arm.origin.method == "dino" else protocol.byol,
+        recipe=protocol.recipe_of_method(str(arm.origin.method)),
         seed=seed,
         start=start,
         inputs=_inputs(protocol, fingerprints["data"])

@@ -15,16 +15,14 @@ from vitrial.evaluate.knn import knn_predict
 from vitrial.evaluate.predict import CentralView, predict
 from vitrial.metrics import predicted_balanced_accuracy
 from vitrial.models.initialization import weights_record
-from vitrial.protocol import Arm, Byol, Dino, Protocol
+from vitrial.protocol import Arm, Protocol, SelfSupervision
 from vitrial.seeds import seed_of
 from vitrial.store.run_folder import RunFolder
 from vitrial.study.initial import initial_model, normalization
 from vitrial.study.plan import Stage
 from vitrial.train.checkpoint import History
-from vitrial.train.selfsupervised.byol import Byol as ByolNetwork
-from vitrial.train.selfsupervised.dino import Dino as DinoNetwork
 from vitrial.train.selfsupervised.pretrain import Pretraining, Watch, pretrain
-from vitrial.train.selfsupervised.siamese import Siamese
+from vitrial.train.selfsupervised.siamese import Siamese, build_siamese
 
 
 def selfsupervise(
@@ -43,7 +41,7 @@ def selfsupervise(
     Raises:
         VitrialError: Its weights cannot be had, or training came to no good.
     """
-    assert isinstance(stage.recipe, Dino | Byol)
+    assert isinstance(stage.recipe, SelfSupervision)
     weights = RunFolder(root / stage.start.folder).weights() if stage.start else None
     record = None if stage.start else weights_record(stage.arm)
     shape = (0, protocol.image.channels, protocol.augment.crop)
@@ -55,23 +53,17 @@ def selfsupervise(
     folder = RunFolder(root / stage.folder)
     history = folder.trained()
     if history is None:
-        siamese = build_siamese(stage.arm, stage.recipe, start, pretraining)
+        siamese = started_siamese(stage.arm, start, pretraining)
         watch = neighbors_on_validation(data, pretraining, fabric)
         history = pretrain(siamese, pretraining, folder.path, fabric, watch, on_epoch)
     folder.finish({**summary(history, pretraining), "weights": record}, history)
 
 
-def build_siamese(
-    arm: Arm, recipe: Dino | Byol, start: nn.Module, pretraining: Pretraining
-) -> Siamese:
-    """DINO's or BYOL's student and teacher, both with the weights of `start`."""
+def started_siamese(arm: Arm, start: nn.Module, pretraining: Pretraining) -> Siamese:
+    """The recipe's student and teacher, both with the weights of `start`."""
     channels, crop = len(pretraining.mean), pretraining.augment.crop
     torch.manual_seed(seed_of(pretraining.seed, "heads"))
-    siamese = (
-        DinoNetwork(arm.model, channels, crop, recipe)
-        if isinstance(recipe, Dino)
-        else ByolNetwork(arm.model, channels, crop, recipe)
-    )
+    siamese = build_siamese(pretraining.recipe, arm.model, channels, crop)
     siamese.start_from(start.state_dict())
     return siamese
 
