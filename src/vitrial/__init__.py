@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vitrial.compare.predictions import Comparison, compare_predictions
+    from vitrial.data.manifest import Dataset
     from vitrial.errors import DataError, VitrialError
     from vitrial.explain.maps import explain_images
     from vitrial.explain.run import explain_study
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Comparison": "vitrial.compare.predictions",
     "DataError": "vitrial.errors",
+    "Dataset": "vitrial.data.manifest",
     "Protocol": "vitrial.protocol",
     "Study": "vitrial.store.study",
     "VitrialError": "vitrial.errors",
@@ -45,6 +47,7 @@ _HOMES = {
 __all__ = [
     "Comparison",
     "DataError",
+    "Dataset",
     "Protocol",
     "Study",
     "VitrialError",

@@ -14,7 +14,9 @@ from rich.console import Console
 from vitrial.atomic import DiskFullError
 from vitrial.data.audit.audit import audit_prepared
 from vitrial.data.batches import Part
+from vitrial.data.manifest import Dataset
 from vitrial.data.prepared import Prepared, prepare_data
+from vitrial.data.sources.python import with_dataset
 from vitrial.data.unlabeled import prepare_unlabeled
 from vitrial.errors import DataError, Problem, VitrialError
 from vitrial.layout import AUDIT, PROBLEMS
@@ -35,6 +37,7 @@ def run(
     protocol: Protocol,
     out: Path | str | None = None,
     *,
+    data: Dataset | None = None,
     cache: Path | None = None,
     workers: int | None = None,
     console: Console | None = None,
@@ -45,6 +48,7 @@ def run(
     Args:
         protocol: The experiment.
         out: The study's folder; `studies/<name>` if left out.
+        data: A data set made in Python, in place of the protocol's.
         cache: Where pixel caches lie; `$VITRIAL_CACHE` or `~/.cache/vitrial` if left out.
         workers: Processes that read batches ahead; chosen for the machine if left out.
         console: Where progress is shown; standard error if left out.
@@ -58,6 +62,8 @@ def run(
         VitrialError: Something that the runs need is missing, with everything that is; `out` is not
             empty and holds no study, or the disk is full.
     """
+    if data is not None:
+        protocol = with_dataset(protocol, data)
     root = Path(out) if out is not None else Path("studies") / protocol.name
     refuse_foreign_study(root)
     skipped = preflight(protocol, root, cache, skip_missing=skip_missing)
