@@ -138,7 +138,14 @@ def test_lower_is_better_is_said():
     assert "lower" not in caption("data", "roc_auc", 4)
 
 
-RECORD = {"arm": "a", "precision": "32-true", "device": "x86_64", "weights_sha256": None}
+VERSIONS = {"vitrial": "0.2.0+1", "torch": "2.9.0"}
+RECORD = {
+    "arm": "a",
+    "precision": "32-true",
+    "device": "x86_64",
+    "program": VERSIONS,
+    "weights_sha256": None,
+}
 
 
 def test_in_what_runs_are_unlike():
@@ -152,6 +159,9 @@ def test_in_what_runs_are_unlike():
     assert device.endswith("x86_64: a; NVIDIA H100: b")
     (files,) = unlike([RECORD | {"weights_sha256": sha} for sha in ("1", "2")])
     assert "different files: a" in files
+    (program,) = unlike([RECORD, RECORD | {"arm": "b", "program": VERSIONS | {"torch": "2.9.1"}}])
+    assert "by different versions of the program" in program
+    assert program.endswith("torch 2.9.0: a; torch 2.9.1: b")
     assert unlike([]) == []
 
 

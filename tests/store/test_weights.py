@@ -14,7 +14,8 @@ from vitrial.evaluate.predict import CentralView
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol.file import load_protocol
 from vitrial.store.weights import export_weights
-from vitrial.study.execute import prepare_datasets, run
+from vitrial.study.datasets import prepare_datasets
+from vitrial.study.execute import run
 
 TINY = """
 name: tiny
@@ -50,12 +51,12 @@ def built_by_timm(expression):
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["test_resnet", "test_vit"])
 def test_a_runs_file_gives_the_runs_own_predictions(study, tmp_path, backbone):
-    (folder,) = [run for stage, run in study.runs() if stage["backbone"] == backbone]
+    (folder,) = [run for stage, run in study.runs() if stage.backbone == backbone]
     out = tmp_path / "new" / "run.safetensors"
     model = built_by_timm(export_weights(folder.path, out))
     with safe_open(out, "pt") as file:
         about = {k: json.loads(v) for k, v in file.metadata().items() if k != "format"}
-    assert about["classes"] == study.facts["classes"]
+    assert about["classes"] == list(study.facts.classes)
     assert about["backbone"] == backbone
 
     data = prepare_datasets(study.protocol, study.path / "cache")["data"]

@@ -19,10 +19,10 @@ def trained_on(tmp_path, pixel_caches, small_protocol, monkeypatch):
     seen = {}
 
     def no_fit(model, training, path, *rest):
-        identity = json.loads((path / "run.json").read_text())
+        stage = json.loads((path / "stage.json").read_text())
         names = frozenset(training.data.rows_of("train")["image"])
-        seen[identity["arm"]["backbone"], identity["repetition"]] = names
-        assert identity["labeled"]["share"] == 0.3
+        seen[stage["arm"]["backbone"], stage["repetition"]] = names
+        assert stage["labeled"]["share"] == 0.3
         raise VitrialError("not trained")
 
     monkeypatch.setattr("vitrial.study.run.fit", no_fit)

@@ -64,14 +64,14 @@ def test_a_folder_is_never_used_for_another_recipe(folder):
 
 
 def test_what_is_wrong_is_a_sentence(folder):
-    assert "--method must be dino or byol, not 'dno'" in sentence(
+    assert "The method must be dino or byol, not 'dno'" in sentence(
         pretrain(folder, "--method", "dno")
     )
-    assert "--start must be random, imagenet" in sentence(
+    assert "The start must be random, imagenet" in sentence(
         pretrain(folder, "--start", "random+dino")
     )
     assert "timm has no backbone 'resnet10'" in sentence(pretrain(folder, "--backbone", "resnet10"))
-    assert "takes no images of --crop 40 pixels: 32 or 48 would do" in sentence(
+    assert "takes no images of a crop of 40 pixels: 32 or 48 would do" in sentence(
         pretrain(folder, "--backbone", "xcit_nano_12_p16_224", "--crop", "40")
     )
     assert "The weights of test_resnet are not at" in sentence(

@@ -48,7 +48,7 @@ MOMENTS = {
 
 
 def all_predictions(study):
-    return {stage["name"]: folder.predictions() for stage, folder in study.runs()}
+    return {stage.name: folder.predictions() for stage, folder in study.runs()}
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,6 @@ def test_workers_change_no_bit(workers, uninterrupted, small_protocol, tmp_path,
 
 @pytest.mark.slow
 def test_a_finished_study_is_not_run_again(uninterrupted, pixel_caches, monkeypatch):
-    monkeypatch.setattr("vitrial.study.execute.run_stage", None)
+    monkeypatch.setattr("vitrial.study.carry_out.run_stage", None)
     study = run(uninterrupted.protocol, uninterrupted.path, cache=pixel_caches)
     assert (study.status()["status"] == "done").all()

@@ -75,6 +75,7 @@ def _all_of(names: pd.Series) -> str | None:
 UNLIKE = {
     "precision": "in different precisions",
     "device": "on different machines",
+    "program": "by different versions of the program",
 }
 
 
@@ -82,10 +83,12 @@ def unlike(records: Sequence[dict[str, Any]]) -> list[str]:
     """In what the runs of a table differ besides their arms, a sentence each.
 
     Args:
-        records: Of each run its `arm`, `precision`, `device` and `weights_sha256`, as in
-            `vitrial.store.provenance`.
+        records: Of each run its `arm`, `precision`, `device`, `program` and `weights_sha256`, as
+            in `vitrial.store.provenance`.
     """
     sentences = []
+    programs = _told_apart([record["program"] for record in records])
+    records = [record | {"program": p} for record, p in zip(records, programs, strict=True)]
     for name, how in UNLIKE.items():
         arms: dict[str, dict[str, None]] = {}
         for record in records:
@@ -100,6 +103,13 @@ def unlike(records: Sequence[dict[str, Any]]) -> list[str]:
     if mixed:
         sentences.append(f"Runs of one arm started from different files: {', '.join(mixed)}")
     return sentences
+
+
+def _told_apart(programs: list[dict[str, str]]) -> list[str]:
+    """Of each program the versions in which they differ, in words."""
+    names = dict.fromkeys(name for program in programs for name in program)
+    differing = [name for name in names if len({p.get(name) for p in programs}) > 1]
+    return [" ".join(f"{name} {p.get(name, 'unknown')}" for name in differing) for p in programs]
 
 
 def chance(endpoint: str, classes: int) -> float | None:

@@ -32,5 +32,5 @@ def findings_of(study: Study) -> list[Finding]:
     for stage, folder in study.runs():
         predictions = folder.predictions()
         test = predictions[predictions["split"] == "test"]
-        runs.append(Run(stage["arm"], stage["repetition"], test))
+        runs.append(Run(stage.arm, stage.repetition or 1, test))
     return find(comparisons, runs, study.protocol.repetitions)
