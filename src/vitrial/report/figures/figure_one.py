@@ -21,7 +21,7 @@ METHOD_WORDS = {
     "gradcam": "Grad-CAM",
     "attention": "attention",
     "rollout": "attention rollout",
-    "attribution": "attention x gradient",
+    "attribution": "Chefer attention attribution",
     "input_gradient": "input gradient",
     "integrated_gradients": "integrated gradients",
     "random": "random map",
