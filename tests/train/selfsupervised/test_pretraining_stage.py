@@ -11,9 +11,11 @@ from vitrial.data.sources.phantom import PhantomData
 from vitrial.errors import VitrialError
 from vitrial.layout import WEIGHTS
 from vitrial.models.backbone import build_backbone
-from vitrial.protocol import Arm, Augment, Byol, Dino, Image, Split
-from vitrial.study.selfsupervise import build_siamese, neighbors_on_validation
+from vitrial.protocol import Arm, Augment, Image, Split
+from vitrial.study.selfsupervise import neighbors_on_validation, started_siamese
 from vitrial.train.launch import launch
+from vitrial.train.selfsupervised.methods.byol.recipe import Byol
+from vitrial.train.selfsupervised.methods.dino.recipe import Dino
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain, pretrain_step
 
 SMALL = {"epochs": 3, "batch_size": 16, "warmup_epochs": 1, "base_lr": 4e-3, "knn_every": 2}
@@ -36,7 +38,7 @@ def begin(data, recipe, backbone=CNN):
     pretraining = Pretraining(images, recipe, augment, data.mean, data.std, seed=1)
     torch.manual_seed(2)
     start = build_backbone(backbone, 0, 3, 48)
-    return build_siamese(Arm(backbone=backbone), recipe, start, pretraining), pretraining
+    return started_siamese(Arm(backbone=backbone), start, pretraining), pretraining
 
 
 @pytest.mark.parametrize("backbone", [CNN, VIT])
