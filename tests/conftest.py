@@ -67,9 +67,19 @@ repetitions: 1
 """
 
 
+@pytest.fixture(scope="session")
+def write_small_protocol():
+    """Writes a protocol file that trains in seconds into a folder, and gives its path."""
+
+    def write(folder):
+        path = folder / "small.yaml"
+        path.write_text(SMALL)
+        return path
+
+    return write
+
+
 @pytest.fixture
-def small_protocol(tmp_path):
+def small_protocol(write_small_protocol, tmp_path):
     """A protocol file that trains in seconds."""
-    path = tmp_path / "small.yaml"
-    path.write_text(SMALL)
-    return path
+    return write_small_protocol(tmp_path)

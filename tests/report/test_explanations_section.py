@@ -172,7 +172,7 @@ def test_from_few_patients_there_are_means_and_no_words(folder):
 
 def test_what_an_older_version_measured_is_not_shown(folder):
     measures().drop(columns=["noise", "family"]).to_parquet(folder / "measures.parquet")
-    assert "measures them anew" in squeezed(page(folder))
+    assert "measures them again" in squeezed(page(folder))
     assert "<table" not in page(folder)
 
 

@@ -88,7 +88,7 @@ def of_the_test_set(endpoint: str, test: pd.DataFrame, runs: Jackknife) -> list[
             "interval: the test split needs more of that class."
         )
     if classes < 2:
-        found.append("All test images are of one class: nothing can be told apart.")
+        found.append("All test images are of one class: nothing can be distinguished.")
     if groups < FEWEST_GROUPS:
         found.append(
             f"The test split has {groups} patients or lesions: too few for an interval that can be "

@@ -183,7 +183,7 @@ def render(table: pd.DataFrame, endpoint: str, title: str, form: str) -> str | T
         VitrialError: The form is unknown.
     """
     if form not in FORMS:
-        raise VitrialError(f"'{form}' is no format: choose {', '.join(FORMS)}.")
+        raise VitrialError(f"'{form}' is not a format: choose {', '.join(FORMS)}.")
     if form == "csv":
         return table.to_csv(index=False)
     words = in_words(table, endpoint)

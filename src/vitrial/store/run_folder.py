@@ -51,13 +51,13 @@ from vitrial.train.checkpoint import History, check_checkpoint, checkpoints
 Status = Literal["done", "running", "damaged", "failed", "left"]
 
 AGAIN = {
-    METRICS: "they are written anew",
-    PREDICTIONS: "they are computed anew from the weights",
+    METRICS: "they are rewritten",
+    PREDICTIONS: "they are recomputed from the weights",
     WEIGHTS: "the stage is trained again",
 }
 """What follows where a file of a finished stage is damaged."""
 KEYS = {STAGE: ("kind", "arm", "seed"), ATTEMPTS: ()}
-"""By which the records of a stage are told from others."""
+"""By which the records of a stage are distinguished from others."""
 
 
 class RunFolder:
@@ -127,7 +127,7 @@ class RunFolder:
         """Set aside every damaged file, so that the stage can be carried out again without it.
 
         Args:
-            seed: Of the training, by which its checkpoints are told from others'.
+            seed: Of the training, by which its checkpoints are known from others'.
 
         Returns:
             A sentence for each: which file, what is wrong, and what follows.
@@ -147,7 +147,7 @@ class RunFolder:
 
         for name in (STAGE, ATTEMPTS):
             if self.is_finished or (self.path / name).exists():
-                is_sound(name, lambda path, way: self._check(path.name, way), "it is written anew")
+                is_sound(name, lambda path, way: self._check(path.name, way), "it is rewritten")
         if self.is_finished and is_sound(RESULT, _read_result, "the stage is carried out again"):
             record = self._record()
             for name in record.get(FILES, {}):
@@ -158,7 +158,7 @@ class RunFolder:
         if (self.path / METRICS).exists():
             is_sound(METRICS, _read_metrics, AGAIN[METRICS])
         for path in filter(Path.exists, checkpoints(self.path)):
-            otherwise = "it is set aside, and training goes on from the one before or the start"
+            otherwise = "it is set aside, and training resumes from the one before or the start"
             if is_sound(path.name, lambda p, way: check_checkpoint(p, seed, way), otherwise):
                 break
         return said
@@ -269,8 +269,8 @@ class RunFolder:
         """What the user can do about a damaged file of the stage."""
         study = self.path.parents[1]
         if self.path.parent.name == TUNING or not (study / STUDY).exists():
-            return "repeat the command that wrote it, which computes it anew"
-        return f"`vitrial run {shlex.quote(str(study))}` computes it anew"
+            return "repeat the command that wrote it, which recomputes it"
+        return f"`vitrial run {shlex.quote(str(study))}` recomputes it"
 
     @property
     def _lock(self) -> FileLock:

@@ -279,7 +279,7 @@ def load_study(path: Path | str) -> Study:
     record = read_record(path / STUDY, _way_out(path), ("stages",))
     if KNOWN not in record:
         raise VitrialError(
-            f"{path} has no run yet: `vitrial run {shlex.quote(str(path))}` begins, or goes on."
+            f"{path} has no run yet: `vitrial run {shlex.quote(str(path))}` begins or resumes it."
         )
     facts = read_typed(Facts, path / STUDY, _way_out(path), legacy.facts)
     if REGISTERED not in record:  # of an older program
@@ -365,7 +365,7 @@ def _protocol_of(facts: Record) -> Protocol:
 
 def _way_out(path: Path) -> str:
     """What the user can do about a damaged file of a study."""
-    return f"`vitrial run {shlex.quote(str(path))}` computes it anew"
+    return f"`vitrial run {shlex.quote(str(path))}` recomputes it"
 
 
 def _edited(path: Path, protocol: Protocol) -> list[str]:
@@ -402,7 +402,7 @@ def _said_in_old_words(file: Path, protocol: Protocol) -> bool:
 
 
 def _keep_edited(path: Path, protocol: Protocol) -> None:
-    """Rename a `protocol.yaml` that the user edited, before it is written anew."""
+    """Rename a `protocol.yaml` that the user edited, before it is rewritten."""
     file = path / PROTOCOL
     known = [one for one in (protocol, registered(path)) if one is not None]
     if file.exists() and not any(_says(file, one) for one in known):

@@ -66,7 +66,7 @@ def preflight(
         protocol: The experiment.
         root: The study's folder.
         cache: Where pixel caches lie.
-        skip_missing: Go on without the arms that something is missing for.
+        skip_missing: Leave out arms whose weights are missing, and run the others.
         planner: Makes the stages: `plan`, or a search of rates.
 
     Returns:

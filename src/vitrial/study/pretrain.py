@@ -41,7 +41,7 @@ def pretrain_folder(
     workers: int | None = None,
     listen: Listener | None = None,
 ) -> Path:
-    """Train a backbone on every image below a folder; an interrupted call goes on when repeated.
+    """Train a backbone on every image below a folder; an interrupted call resumes when repeated.
 
     Args:
         root: A folder or .zip; what its folders are called is of no consequence.
@@ -88,7 +88,7 @@ def pretrain_folder(
         carry_out(out, [stage], cache=cache, workers=workers, datasets={stage.dataset: data})
     folder = RunFolder(out)
     if (status := folder.status) == "running":
-        raise VitrialError(f"Another process is at work in {out}.")
+        raise VitrialError(f"Another process is working in {out}.")
     if status != "done":
         raise VitrialError(folder.failure())
     return out / WEIGHTS
@@ -141,14 +141,14 @@ def _sentence(fault: Any) -> str:
 
 
 def _refuse_another(out: Path, stage: Stage) -> None:
-    """Refuse a folder that holds something else, or of which that cannot be told."""
+    """Refuse a folder that holds something else, or of which nothing is known."""
     if not path_of(out / STAGE).exists():
         return
     try:
         there = RunFolder(out).stage()
     except DamagedError as error:
         raise VitrialError(
-            f"{error.path} is {error.what}: nobody can tell what its folder holds, so name another."
+            f"{error.path} is {error.what}: what its folder holds is unknown, so name another."
         ) from error
     if there.key != stage.key:
         raise VitrialError(

@@ -58,7 +58,7 @@ def tune_rates(
 ) -> Tuning:
     """Train each arm once at each rate and keep the rate of the best validation score.
 
-    Test images are not touched. Like a study, an interrupted search goes on where it stopped.
+    Test images are not touched. Like a study, an interrupted search resumes.
 
     Args:
         protocol: The experiment.
