@@ -13,9 +13,10 @@ from vitrial.protocol import Arm, Protocol
 from vitrial.report.secondary import FORMS, render
 from vitrial.report.sections import cost, secondary
 from vitrial.store.analyses import Request, analyze, read_analyses, write_analyses
+from vitrial.store.costs import arm_costs, write_costs
 from vitrial.store.run_folder import RunFolder
+from vitrial.store.stage import Attempt, Machine, Normalization, Result
 from vitrial.store.study import Study
-from vitrial.study.cost import arm_costs, write_costs
 from vitrial.study.plan import plan
 
 ROW = {"parameters": 5e6, "macs": 9e7, "training_bytes": 9e7, "inference_bytes": 3e7,
@@ -46,16 +47,26 @@ def study(tmp_path_factory, pixel_caches):
             noise = (rows.index * (7 + place) + 3 * c) % 11 / 5
             table[f"logit_{c}"] = noise + (rows["target"] == c)
         with folder.claim():
-            folder.begin({"machine": {"device": "cpu", "precision": "32-true", "cpu": "x"}})
+            folder.begin(Attempt(Machine("cpu", "32-true", 1, "x86_64"), {}))
             folder.write_predictions(table)
-            seconds = {"training_seconds": 60.0, "images_per_second": 9.0}
-            folder.finish(seconds | {"parameters": 1, "best_epoch": 1, "epochs": 1}, [])
+            folder.finish(
+                Result(
+                    epochs=1,
+                    history=[],
+                    training_seconds=60.0,
+                    images_per_second=9.0,
+                    classes=tuple(data.classes),
+                    normalization=Normalization((0.5,), (0.5,)),
+                    parameters=10**6,
+                    best_epoch=1,
+                )
+            )
     return study
 
 
 def test_every_analysis_is_kept_shown_at_80_columns_and_on_the_page(study):
-    names = [run["name"] for run, _ in study.runs()]
-    positive = study.facts["classes"][0]
+    names = [run.name for run, _ in study.runs()]
+    positive = study.facts.classes[0]
     request = Request(positive=positive, two_runs=(names[0], names[-1]))
     found = analyze(study, request)
     folder = write_analyses(study, found)
