@@ -26,8 +26,8 @@ from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import load_dataset
 from vitrial.data.sources.phantom import PhantomData
 from vitrial.evaluate.predict import CentralView
+from vitrial.explain.maps import explain_images, fitting_methods, frozen
 from vitrial.explain.measure import TrainedModel, measure
-from vitrial.explain.methods.registry import explain, fitting_methods, frozen
 from vitrial.explain.subject import Subject
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Image, Split
@@ -50,7 +50,7 @@ def costs(backbone: str, side: int, batch: int, rounds: int) -> list[Row]:
             model(images)
 
     contenders = {"forward pass": forward} | {
-        method: lambda method=method: explain(model, images, method)
+        method: lambda method=method: explain_images(model, images, method)
         for method in fitting_methods(model, images[:1])
     }
     seconds = median_seconds(contenders, rounds, budget=120)

@@ -25,11 +25,12 @@ from vitrial.data.batches import load, shuffled_order
 from vitrial.data.prepared import Prepared, prepare_data
 from vitrial.data.sources.phantom import PhantomData
 from vitrial.models.backbone import build_backbone
-from vitrial.protocol import Arm, Augment, Dino, Image, LocalViews, Split, View
+from vitrial.protocol import Arm, Augment, Image, LocalViews, Split, View
 from vitrial.seeds import generator_of
-from vitrial.study.selfsupervise import build_siamese
+from vitrial.study.selfsupervise import started_siamese
 from vitrial.train.launch import computes_bf16, launch
 from vitrial.train.optimizer import build_optimizer
+from vitrial.train.selfsupervised.methods.dino.recipe import Dino
 from vitrial.train.selfsupervised.multicrop import multicrop
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain_step
 
@@ -78,7 +79,7 @@ def measure(data: Prepared, backbone: str, steps: int, rounds: int) -> list[Row]
     pretraining = Pretraining(images, RECIPE, AUGMENT, (0.5,) * 3, (0.25,) * 3, seed=0)
     fabric = launch(RECIPE.precision)
     start = build_backbone(backbone, 0, 3, AUGMENT.crop)
-    siamese: Any = build_siamese(Arm(backbone=backbone), RECIPE, start, pretraining)
+    siamese: Any = started_siamese(Arm(backbone=backbone), start, pretraining)
     siamese = siamese.to(memory_format=torch.channels_last)
     optimizer: Any = build_optimizer(siamese, "adamw", 1e-6, 0.04)
     network, optimizer = fabric.setup(siamese, optimizer)

@@ -26,3 +26,15 @@ def test_the_python_example(small_protocol, tmp_path, pixel_caches):
     assert done.returncode == 0, done.stderr
     assert "median" in done.stdout
     assert (tmp_path / "study" / "report" / "index.html").is_file()
+
+
+@pytest.mark.slow
+def test_the_example_of_a_data_set_made_in_python(tmp_path, pixel_caches):
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "dataset.py", tmp_path / "study"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"VITRIAL_CACHE": str(pixel_caches)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "test_vit" in done.stdout

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vitrial.compare.predictions import Comparison, compare_predictions
+    from vitrial.data.manifest import Dataset
     from vitrial.errors import DataError, VitrialError
-    from vitrial.explain.methods.registry import explain
+    from vitrial.explain.maps import explain_images
     from vitrial.explain.run import explain_study
     from vitrial.explain.trained import load_model
     from vitrial.protocol import Protocol
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "Comparison": "vitrial.compare.predictions",
     "DataError": "vitrial.errors",
+    "Dataset": "vitrial.data.manifest",
     "Protocol": "vitrial.protocol",
     "Study": "vitrial.store.study",
     "VitrialError": "vitrial.errors",
     "compare_predictions": "vitrial.compare.predictions",
-    "explain": "vitrial.explain.methods.registry",
+    "explain_images": "vitrial.explain.maps",
     "explain_study": "vitrial.explain.run",
     "load_model": "vitrial.explain.trained",
     "load_protocol": "vitrial.protocol.file",
@@ -45,11 +47,12 @@ _HOMES = {
 __all__ = [
     "Comparison",
     "DataError",
+    "Dataset",
     "Protocol",
     "Study",
     "VitrialError",
     "compare_predictions",
-    "explain",
+    "explain_images",
     "explain_study",
     "load_model",
     "load_protocol",

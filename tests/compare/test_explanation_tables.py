@@ -8,14 +8,18 @@ from vitrial.compare.explanations import (
     MEASURES,
     against_baselines,
     method_table,
-    paired_table,
     sanity_table,
 )
+from vitrial.compare.explanations import paired_table as paired_by
 
 ARMS = {"vit": ["gradcam", "attention"], "cnn": ["gradcam", "input_gradient"]}
 FAMILIES = {"vit": "transformer", "cnn": "cnn", "swin": "transformer", "coat": "hybrid"}
 GRIDS = {"input_gradient": "32x32"}
 """Of maps; 4x4 else."""
+
+
+def paired_table(measures):
+    return paired_by(measures, ["attention", "rollout", "attribution", "gradcam"])
 
 
 def measured(worth, images=60, repetitions=1, arms=ARMS, spread=0.0):

@@ -9,9 +9,14 @@ import torch
 from torch.nn.functional import softmax
 
 from vitrial.errors import VitrialError
-from vitrial.explain.methods.attention import recorded, rolled_out, self_attention_blocks, top_mass
+from vitrial.explain.maps import explain_images, fitting_methods, upsample
+from vitrial.explain.methods import METHODS
 from vitrial.explain.methods.attribution import carried
-from vitrial.explain.methods.registry import ANY_MODEL, METHODS, explain, fitting_methods, upsample
+from vitrial.explain.methods.rollout import rolled_out
+from vitrial.explain.shown import top_mass
+from vitrial.explain.tokens import recorded, self_attention_blocks
+
+ANY_MODEL = ("input_gradient", "integrated_gradients")
 
 
 def model_of(name, **options):
@@ -53,7 +58,7 @@ def scaled(maps):
 @pytest.mark.parametrize("target", [None, 1])
 def test_gradcam_of_a_resnet50_equals_the_grad_cam_package(target):
     model, images = model_of("resnet50"), images_of(96)
-    ours = explain(model, images, "gradcam", target)
+    ours = explain_images(model, images, "gradcam", target)
     theirs = package_gradcam(model, model.layer4[-1], images, ours.target)
     assert ours.values.shape == (2, 3, 3)
     assert ours.values.any()
@@ -64,7 +69,7 @@ def test_gradcam_of_a_resnet50_equals_the_grad_cam_package(target):
 def test_gradcam_of_a_deit_equals_the_grad_cam_package(target):
     deit = model_of("deit_small_patch16_224")
     images = images_of(224)
-    ours = explain(deit, images, "gradcam", target)
+    ours = explain_images(deit, images, "gradcam", target)
     theirs = package_gradcam(
         deit,
         deit.blocks[-1].norm1,
@@ -90,7 +95,7 @@ def test_cls_attention_equals_the_softmax_written_out(deit):
             for h in range(heads)
         ]
     attention = torch.stack(by_head, dim=1)
-    found = explain(deit, images, "attention")
+    found = explain_images(deit, images, "attention")
     expected = attention[:, :, 0, 1:].reshape(2, heads, 14, 14).numpy()
     np.testing.assert_allclose(found.heads, expected, atol=1e-6)
     np.testing.assert_allclose(found.values, expected.mean(axis=1), atol=1e-6)
@@ -102,7 +107,7 @@ def test_the_model_answers_as_ever_and_is_left_as_it_was():
     deit, images = model_of("deit_tiny_patch16_224", img_size=64), images_of(64)
     deit.train()
     fused = [block.attn.fused_attn for block in deit.blocks]
-    found = {name: explain(deit, images, name) for name in METHODS}
+    found = {name: explain_images(deit, images, name) for name in METHODS.names()}
     assert deit.training
     assert all(module.training for module in deit.modules())
     assert all(p.requires_grad and p.grad is None for p in deit.parameters())
@@ -173,9 +178,9 @@ def test_top_mass_as_counted_by_hand(values, mass, kept):
         ("swin_tiny_patch4_window7_224", 224, ["gradcam"], (7, 7)),
         ("xcit_nano_12_p16_224", 64, ["gradcam", "attention"], (4, 4)),
         ("cait_xxs24_224", 64, ["gradcam", "attention"], (4, 4)),
-        ("deit_tiny_distilled_patch16_224", 64, list(METHODS)[:4], (4, 4)),
-        ("vit_medium_patch16_gap_240", 64, list(METHODS)[:4], (4, 4)),
-        ("vit_small_patch14_reg4_dinov2", 56, list(METHODS)[:4], (4, 4)),
+        ("deit_tiny_distilled_patch16_224", 64, list(METHODS.entries())[:4], (4, 4)),
+        ("vit_medium_patch16_gap_240", 64, list(METHODS.entries())[:4], (4, 4)),
+        ("vit_small_patch14_reg4_dinov2", 56, list(METHODS.entries())[:4], (4, 4)),
     ],
 )
 def test_which_methods_fit_which_model(name, side, methods, grid):
@@ -185,23 +190,23 @@ def test_which_methods_fit_which_model(name, side, methods, grid):
     fitting = fitting_methods(model, images[:1])
     assert fitting == dict.fromkeys(methods, grid) | dict.fromkeys(ANY_MODEL, (side, side))
     for method in methods:
-        assert explain(model, images, method).values.shape == (2, *grid)
+        assert explain_images(model, images, method).values.shape == (2, *grid)
 
 
 def test_where_the_patches_are_pooled_it_is_said_where_maps_are_read():
     model = model_of("vit_medium_patch16_gap_240", img_size=64)
-    found = explain(model, images_of(64), "attention")
+    found = explain_images(model, images_of(64), "attention")
     assert "mean over all patches" in found.note
     # Every patch's query gives 1, all of it to patches.
     np.testing.assert_allclose(found.values.sum(axis=(1, 2)), 1, atol=1e-5)
-    assert explain(model, images_of(64), "gradcam").note == ""
+    assert explain_images(model, images_of(64), "gradcam").note == ""
 
 
 def test_batches_of_any_size_and_one_channel_images_give_the_same_maps():
     model = model_of("vit_tiny_patch16_224", img_size=48, in_chans=1)
     images = images_of(48, channels=1, n=5)
-    for method in METHODS:
-        whole, parts = (explain(model, images, method, batch_size=size) for size in (5, 2))
+    for method in METHODS.names():
+        whole, parts = (explain_images(model, images, method, batch_size=size) for size in (5, 2))
         np.testing.assert_allclose(whole.values, parts.values, atol=1e-5, err_msg=method)
         assert whole.values.any(), method
 
@@ -210,21 +215,21 @@ def test_input_gradient_of_a_linear_model_is_its_weights():
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 4 * 4, 2, bias=False))
     images = images_of(4)
     weights = model[1].weight.detach().reshape(2, 3, 4, 4)
-    found = explain(model, images, "input_gradient", 1)
+    found = explain_images(model, images, "input_gradient", 1)
     np.testing.assert_allclose(found.values[0], weights[1].abs().amax(dim=0), atol=1e-6)
-    parts = explain(model, images, "integrated_gradients", 1)
+    parts = explain_images(model, images, "integrated_gradients", 1)
     expected = (weights[1] * images).sum(dim=1).abs()  # complete: the sum is the logit
     np.testing.assert_allclose(parts.values, expected, atol=1e-5)
 
 
 def test_what_cannot_be_explained_is_told_in_a_sentence(deit):
     with pytest.raises(VitrialError, match="no method 'grad-cam', did you mean gradcam"):
-        explain(deit, images_of(224), "grad-cam")
+        explain_images(deit, images_of(224), "grad-cam")
     with pytest.raises(VitrialError, match="no attention over the whole image"):
-        explain(model_of("resnet10t"), images_of(64), "attention")
+        explain_images(model_of("resnet10t"), images_of(64), "attention")
     with pytest.raises(VitrialError, match="rollout and attribution are for ViTs"):
-        explain(model_of("xcit_nano_12_p16_224"), images_of(64), "rollout")
+        explain_images(model_of("xcit_nano_12_p16_224"), images_of(64), "rollout")
     with pytest.raises(VitrialError, match=r"target must lie in 0 \.\.\. 4"):
-        explain(deit, images_of(224), "gradcam", 5)
+        explain_images(deit, images_of(224), "gradcam", 5)
     with pytest.raises(VitrialError, match="images must be"):
-        explain(deit, images_of(224)[0])
+        explain_images(deit, images_of(224)[0])

@@ -10,7 +10,7 @@ from torch import nn
 
 from vitrial.evaluate.predict import CentralView
 from vitrial.explain.measure import NOISE_DRAWS, TrainedModel, measure, noise_of
-from vitrial.explain.methods.registry import METHODS
+from vitrial.explain.methods import gradcam
 
 SIDE, IMAGES = 32, 60
 
@@ -53,13 +53,15 @@ def gains(monkeypatch):
             maps = torch.rand(len(images), grid, grid, generator=generator)
             return maps, model(images).detach()
 
-        monkeypatch.setitem(METHODS, "guess", guess)
-        trained = TrainedModel(Edges(), view, nullcontext, ["a", "b"], {"guess": (grid, grid)}, "")
+        monkeypatch.setattr(gradcam, "maps", guess)
+        trained = TrainedModel(
+            Edges(), view, nullcontext, ["a", "b"], {"gradcam": (grid, grid)}, ""
+        )
         of, less = (
             measure(trained, SmoothImages(), name, faithful=True)
-            for name in ("guess", noise_of(other, other))
+            for name in ("gradcam", noise_of(other, other))
         )
-        assert set(of["noise"]) == {noise_of(grid, grid)} <= set(trained.baselines(["guess"]))
+        assert set(of["noise"]) == {noise_of(grid, grid)} <= set(trained.baselines(["gradcam"]))
         return (less["deletion"] - of["deletion"]).mean()
 
     return gain

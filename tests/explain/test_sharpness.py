@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from vitrial.explain.maps import upsample
 from vitrial.explain.measures.sharpness import detail, entropy
-from vitrial.explain.methods.registry import upsample
 
 
 def test_entropy_by_hand():

@@ -7,9 +7,9 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from vitrial.errors import VitrialError
-from vitrial.explain.methods.attention import class_tokens, recorded, self_attention_blocks
+from vitrial.explain.maps import explain_images, fitting_methods
 from vitrial.explain.methods.attribution import carried
-from vitrial.explain.methods.registry import ANY_MODEL, explain, fitting_methods
+from vitrial.explain.tokens import class_tokens, recorded, self_attention_blocks
 
 SMALL = {"img_size": 32, "patch_size": 4, "embed_dim": 48, "depth": 2, "num_heads": 3}
 POOLING = [
@@ -23,6 +23,8 @@ POOLING = [
     ("eva02_tiny_patch14_224", {}),
     ("vit_small_patch16_dinov3", {}),
 ]
+
+ANY_MODEL = ("input_gradient", "integrated_gradients")
 
 
 def small(name, **options):
@@ -65,7 +67,7 @@ def test_attention_and_attribution_equal_the_rows_written_out(name, options):
         chosen = logits.gather(1, target[:, None]).sum()
         gradients = torch.autograd.grad(chosen, attention)
     shares = torch.stack([attention[-1][:, :, row, -64:] for row in rows]).mean(dim=0)
-    found = explain(model, images, "attention")
+    found = explain_images(model, images, "attention")
     np.testing.assert_allclose(found.heads.reshape(2, 3, 64), shares.detach(), atol=1e-6)
 
     first, second = (
@@ -74,7 +76,7 @@ def test_attention_and_attribution_equal_the_rows_written_out(name, options):
     )
     relevance = first + second + second @ first  # (1 + second) (1 + first) less 1
     expected = torch.stack([relevance[:, row, -64:] for row in rows]).mean(dim=0)
-    found = explain(model, images, "attribution")
+    found = explain_images(model, images, "attribution")
     np.testing.assert_allclose(found.values.reshape(2, 64), expected, rtol=1e-4, atol=1e-8)
 
 
@@ -90,7 +92,7 @@ def test_other_poolings_are_refused_in_a_sentence(pool):
     assert list(fitting_methods(model, images[:1])) == ["gradcam", *ANY_MODEL]
     for method in ("attention", "rollout", "attribution"):
         with pytest.raises(VitrialError, match=f"pools its tokens by '{pool}'.*by gradcam"):
-            explain(model, images, method)
+            explain_images(model, images, method)
 
 
 def marked(count, generator):
@@ -118,7 +120,7 @@ def test_a_planted_mark_is_found_by_models_that_pool_their_patches(name):
         optimizer.step()
     images, classes, masks = marked(100, generator)
     for method in ("attention", "attribution"):
-        found = explain(model, images, method)
+        found = explain_images(model, images, method)
         assert (found.target == classes.numpy()).mean() > 0.95, "the mark gives the class away"
         heat = found.upsampled(32, 32)
         peaks = heat.reshape(100, -1).argmax(axis=1)

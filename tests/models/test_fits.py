@@ -7,8 +7,9 @@ import torch
 
 from vitrial.models.backbone import build_backbone
 from vitrial.models.fits import refused_views, sizes_taken, takes
-from vitrial.protocol import Byol, Dino
 from vitrial.protocol.file import ProtocolError, load_protocol
+from vitrial.train.selfsupervised.methods.byol.recipe import Byol
+from vitrial.train.selfsupervised.methods.dino.recipe import Dino
 
 # Asked of the real models, on a CPU.
 SIZES = [

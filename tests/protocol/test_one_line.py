@@ -33,7 +33,7 @@ def test_sources_without_a_root():
     assert named_data("huggingface:owner/name")[0].repo == "owner/name"
     assert named_data("phantom:fundus@64")[0].size == 64
     named = {text.partition(":")[0] for text in NAMED}
-    assert set(SOURCES.names()) == named | {"huggingface", "phantom"}
+    assert set(SOURCES.names()) == named | {"huggingface", "phantom", "python"}
 
 
 def test_a_protocol_gives_its_data_its_images_and_its_split():

@@ -9,7 +9,7 @@ from vitrial.protocol.faults import STAND_INS, find_faults, sections
 
 SECTIONS = sections()
 SOURCES = [name for name, section in SECTIONS.items() if "source" in section.model_fields]
-VALUES = {"root": ".", "table": "t.csv", "name": "dermamnist", "repo": "owner/name"}
+VALUES = {"root": ".", "table": "t.csv", "name": "dermamnist", "repo": "owner/name", "content": "x"}
 WRONG: tuple[Any, ...] = (3.5, None, {"a": {}}, [[]])
 
 

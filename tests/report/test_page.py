@@ -1,3 +1,5 @@
+import re
+import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -8,6 +10,7 @@ from vitrial.data.prepared import prepare_data
 from vitrial.data.sources.phantom import PhantomData
 from vitrial.errors import Problem
 from vitrial.protocol import Arm, Protocol
+from vitrial.report import sections
 from vitrial.report.page import write_report
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.stage import Attempt, Machine, Normalization, Result
@@ -83,6 +86,36 @@ def test_what_was_found_in_the_data_is_shown_with_contact_sheets(study, pixel_ca
     assert "mean color" in page
     assert "How alike the splits are" in page
     assert "images per group" in page
+
+
+SECTION = """
+from vitrial.report.template import template
+
+TITLE, SUMMARY, ORDER = "Mine <i>", "What it shows.", 15
+
+
+def render(study):
+    return "<p>arms: " + str(len(study.protocol.arms)) + "</p>" if study.protocol.arms else ""
+"""
+
+
+def test_a_file_more_is_a_section_more_in_its_place(study, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(SECTION)
+    monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "vitrial.report.sections.mine", raising=False)
+    page = write_report(study).read_text(encoding="utf-8")
+    heads = re.findall(r"<h2>(.*?)</h2>", page)
+    assert heads[:3] == ["Result", "Mine &lt;i&gt;", "Learning curves"]
+    assert '<p class="note">What it shows.</p>\n<p>arms: 1</p>' in page
+
+
+def test_a_section_that_does_not_apply_is_left_out(study, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "TITLE = SUMMARY = 'Mine'\nORDER = 1\ndef render(study): return ''\n"
+    )
+    monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "vitrial.report.sections.mine", raising=False)
+    assert "Mine" not in write_report(study).read_text(encoding="utf-8")
 
 
 def test_counts_add_up(study):

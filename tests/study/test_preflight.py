@@ -12,12 +12,13 @@ import torch
 from safetensors.torch import save_file
 
 from vitrial.errors import MissingError, VitrialError
-from vitrial.protocol import Arm, Dino, Protocol, Recipe
+from vitrial.protocol import Arm, Protocol, Recipe
 from vitrial.study import preflight as module
 from vitrial.study.execute import run
 from vitrial.study.initial import initial_model
 from vitrial.study.preflight import check_stages, preflight
 from vitrial.study.tune import tune_rates
+from vitrial.train.selfsupervised.methods.dino.recipe import Dino
 
 
 def protocol_of(*arms: Arm, **changes: object) -> Protocol:

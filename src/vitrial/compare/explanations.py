@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,8 +16,6 @@ FAITHFUL = ("deletion", "insertion")
 MEASURES = (*LOCATED, *FAITHFUL)
 BASELINES = ("random", "center")
 """Maps that know nothing of the model: noise as coarse as the map that is compared, and a blob."""
-TRANSFORMERS_METHODS = ("attention", "rollout", "attribution", "gradcam")
-"""What a transformer is compared by with the CNN's Grad-CAM."""
 FAILS_AT = 0.5
 """A map that correlates by this much with the untouched model's when every weight is random fails
 the sanity check. Adebayo et al. (2018) look at the curve alone: the threshold is vitrial's."""
@@ -50,7 +49,7 @@ def method_table(measures: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def paired_table(measures: pd.DataFrame) -> pd.DataFrame:
+def paired_table(measures: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     """Transformers against CNNs of the same initialization, on the same images.
 
     Each of a transformer's methods is compared with the CNN's Grad-CAM. Deletion and insertion
@@ -59,6 +58,7 @@ def paired_table(measures: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         measures: See `method_table`; `family` says what is a transformer and what a CNN.
+        methods: Those that a transformer is compared by with the CNN's Grad-CAM.
 
     Returns:
         Columns initialization, transformer, method, cnn, measure, `difference` (positive favors
@@ -85,7 +85,7 @@ def paired_table(measures: pd.DataFrame) -> pd.DataFrame:
             **_in_columns(found),
         }
         for transformer, cnn in pairs
-        for method in TRANSFORMERS_METHODS
+        for method in methods
         if (transformer["arm"], method) in tables and (cnn["arm"], "gradcam") in tables
         for name, found in _differences(
             _gains(tables, (transformer["arm"], method)), _gains(tables, (cnn["arm"], "gradcam"))

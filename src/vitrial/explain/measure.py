@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from vitrial.evaluate.predict import CentralView
+from vitrial.explain.maps import Explanation, explain_images
 from vitrial.explain.measures.faithfulness import deletion_insertion
 from vitrial.explain.measures.localization import center_blob, localization, random_grid
 from vitrial.explain.measures.sharpness import detail, entropy
-from vitrial.explain.methods.registry import METHODS, Explanation, explain
+from vitrial.explain.methods import METHODS
 from vitrial.explain.subject import Subject
 from vitrial.seeds import seed_of
 
@@ -54,7 +55,7 @@ class TrainedModel:
     def maps(self, pixels: Tensor, method: str) -> Explanation:
         """Maps of the class that is predicted, for uint8 (n, height, width, channels)."""
         with self.autocast():
-            return explain(self.model, self.view(pixels), method)
+            return explain_images(self.model, self.view(pixels), method)
 
     def baselines(self, methods: Iterable[str]) -> list[str]:
         """Maps that know nothing of the model: noise as coarse as each method's map, and a blob.
@@ -100,7 +101,7 @@ def measure(
         milliseconds = (time.perf_counter() - started) * 1000 / len(part)
         table = part[["image", "group", "label"]].reset_index(drop=True)
         table[["answer", "probability"]] = drawn[0].answers(trained.classes)
-        table["noise"] = noise_of(*drawn[0].values.shape[1:]) if method in METHODS else ""
+        table["noise"] = noise_of(*drawn[0].values.shape[1:]) if method in METHODS.names() else ""
         scores = pd.concat(_scores(found, trained, images, masks, faithful) for found in drawn)
         means = scores.groupby(level=0).mean()
         tables.append(pd.concat([table, means], axis=1).assign(milliseconds=milliseconds))
@@ -112,9 +113,9 @@ def _maps(
     method: str, trained: TrainedModel, names: list[str], images: Tensor
 ) -> Iterator[Explanation]:
     """A method's maps, or as many maps of a baseline as are averaged over."""
-    if method in METHODS:
+    if method in METHODS.names():
         with trained.autocast():
-            yield explain(trained.model, images, method, batch_size=BATCH)
+            yield explain_images(trained.model, images, method, batch_size=BATCH)
         return
     with trained.autocast(), torch.inference_mode():
         logits = trained.model(images).float().cpu().numpy()

@@ -13,9 +13,10 @@ from vitrial.atomic import replacing, write_text
 from vitrial.errors import VitrialError
 from vitrial.events import Listener, Note, counted, counting, listening, tell
 from vitrial.explain.images import drawn_images, name_of_images, own_images
+from vitrial.explain.maps import check_method, note_on
 from vitrial.explain.measure import TrainedModel, measure
 from vitrial.explain.measures.sanity import changes
-from vitrial.explain.methods.registry import METHODS, note_on
+from vitrial.explain.methods import METHODS
 from vitrial.explain.shown import Shown, ShownMap, write_shown
 from vitrial.explain.subject import Subject
 from vitrial.explain.trained import load_model, random_model
@@ -26,7 +27,6 @@ from vitrial.layout import EXPLAINED, EXPLANATIONS, MEASURES, PARTS, SANITY, SHO
 from vitrial.models.family import family
 from vitrial.protocol import digest
 from vitrial.records import DamagedError, read_record, read_table, write_record
-from vitrial.spelling import did_you_mean
 from vitrial.store.facts import Entry
 from vitrial.store.program import program
 from vitrial.store.run_folder import RunFolder
@@ -60,7 +60,7 @@ def explain_study(
         study: With finished runs.
         images: How many test images, drawn by their names; None for all; or a folder, .zip or file
             of images of your own.
-        methods: Of `METHODS`; all that fit each model if left out.
+        methods: Of `vitrial.explain.methods`; all that fit each model if left out.
         repetition: Which run of each arm; all of them if left out. Of a single one, intervals are
             of that trained model alone.
         faithful: Whether to measure deletion and insertion too, which takes longest.
@@ -76,9 +76,7 @@ def explain_study(
         VitrialError: No run is done, a method is unknown, or the data are not the study's.
     """
     for method in methods or []:
-        if method not in METHODS:
-            hint = did_you_mean(method, METHODS) or f": there are {', '.join(METHODS)}"
-            raise VitrialError(f"There is no method '{method}'{hint}.")
+        check_method(method)
     runs = [run for run in study.runs() if repetition in (None, run[0].repetition)]
     if not runs:
         which = "" if repetition is None else f" of repetition {repetition}"
@@ -210,6 +208,11 @@ class _Parts:
     def _path(self, run: Run, what: str, *decisive: int) -> Path:
         key = digest([run[0].folder, what, self.images, *decisive])
         return self.folder / f"{run[1].path.name}-{what}-{key}.parquet"
+
+
+def _version(method: str) -> int:
+    """Of a method; baselines have none."""
+    return METHODS.entry(method).VERSION if method in METHODS.names() else 0
 
 
 def _read_part(path: Path) -> pd.DataFrame | None:

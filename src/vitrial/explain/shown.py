@@ -16,7 +16,7 @@ class ShownMap:
 
     Attributes:
         arm: Backbone and initialization, such as `resnet50 / random`.
-        method: Name of `vitrial.explain.methods.registry.METHODS`.
+        method: Name of `vitrial.explain.methods.METHODS`.
         answer: The class that the model gives.
         probability: Of that class, in [0, 1].
         values: float32 (h, w), nonnegative, as coarse as the method gives it; it covers the image.
@@ -84,3 +84,24 @@ def read_shown(path: Path) -> list[Shown]:
             mask = arrays.get(f"{i}.mask")
             shown.append(Shown(image, label, arrays[f"{i}.pixels"], mask, maps))
         return shown
+
+
+def top_mass(values: np.ndarray, mass: float = 0.5) -> np.ndarray:
+    """The smallest set of patches that holds a share of a map's mass, as DINO shows attention.
+
+    Args:
+        values: (h, w), nonnegative.
+        mass: The share, in [0, 1].
+
+    Returns:
+        bool (h, w). Of equal patches the first ones are taken. All of a map of zeros.
+    """
+    if not values.any():
+        return np.ones(values.shape, dtype=bool)
+    order = np.argsort(-values, axis=None, kind="stable")
+    held = np.cumsum(values.ravel()[order], dtype=np.float64)
+    # Rounding in the sum must not ask for one more patch.
+    count = np.searchsorted(held, mass * held[-1] * (1 - 1e-6)) + 1 if mass > 0 else 0
+    kept = np.zeros(values.size, dtype=bool)
+    kept[order[:count]] = True
+    return kept.reshape(values.shape)

@@ -10,8 +10,8 @@ from torch import nn
 
 from vitrial.errors import VitrialError
 from vitrial.evaluate.predict import CentralView
+from vitrial.explain.maps import fitting_methods
 from vitrial.explain.measure import TrainedModel
-from vitrial.explain.methods.registry import fitting_methods
 from vitrial.models.backbone import build_backbone
 from vitrial.seeds import seed_of
 from vitrial.store.run_folder import RunFolder

@@ -6,8 +6,8 @@ under another number is measured anew.
 
 from __future__ import annotations
 
-METHODS: dict[str, int] = {}
-"""Of each method's maps, and of each baseline's; 1 where it is not named."""
+from vitrial.explain.methods import METHODS
+
 MEASURES = 1
 """Of localization, deletion and insertion, sharpness, and the central view of images and masks."""
 SANITY = 1
@@ -15,5 +15,5 @@ SANITY = 1
 
 
 def version_of(method: str) -> int:
-    """The version of a method's maps."""
-    return METHODS.get(method, 1)
+    """The version of a method's maps; baselines have 0."""
+    return int(METHODS.entry(method).VERSION) if method in METHODS.names() else 0

@@ -64,8 +64,8 @@ def build_for_views(
             feature_dim(model, size, channels)
         except (AssertionError, RuntimeError, ValueError) as error:
             raise VitrialError(
-                f"{name} cannot take views of {size} pixels beside {sizes[0]}: set "
-                "dino.local_views.count to 0, or choose another backbone."
+                f"{name} cannot take views of {size} pixels beside {sizes[0]}: leave "
+                "out the small ones (dino.local_views.count: 0), or choose another backbone."
             ) from error
     return model
 

@@ -12,7 +12,7 @@ import torch
 
 from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone, build_for_views, pretrained_cfg
-from vitrial.protocol.selfsupervision import Byol, Dino
+from vitrial.protocol.selfsupervision import SelfSupervision
 
 STEPS = (8, 14, 32)
 """Sides of patches and windows, of whose multiples the sizes that fit are found among timm's."""
@@ -62,7 +62,7 @@ def refused_size(name: str, channels: int, size: int, key: str) -> str | None:
     return f"{name} takes no images of {key} {size} pixels: {way_out}"
 
 
-def refused_views(name: str, channels: int, crop: int, recipe: Dino | Byol) -> str | None:
+def refused_views(name: str, channels: int, crop: int, recipe: SelfSupervision) -> str | None:
     """Why a backbone cannot be trained on a recipe's views, and what to change; None if it can.
 
     Args:
@@ -72,8 +72,8 @@ def refused_views(name: str, channels: int, crop: int, recipe: Dino | Byol) -> s
         recipe: Small views and stochastic depth.
     """
     sizes = [crop]
-    if isinstance(recipe, Dino) and recipe.local_views.count:
-        sizes.append(recipe.local_views.size)
+    if recipe.small_views is not None:
+        sizes.append(recipe.small_views[1])
     of_teacher, of_student = 0.0, recipe.drop_path
     return _refused(name, channels, tuple(sizes), of_teacher) or _refused(
         name, channels, tuple(sizes), of_student

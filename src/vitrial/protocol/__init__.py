@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -19,17 +19,20 @@ from vitrial.protocol.comparison import MOST_COMPARISONS, RegisteredComparison
 from vitrial.protocol.data import Data, DataSection
 from vitrial.protocol.recipe import Plateau, Recipe
 from vitrial.protocol.section import AbsolutePath, EndpointName, Fraction, Section, Seed
-from vitrial.protocol.selfsupervision import Byol, Dino, LocalViews, SelfSupervision, View
+from vitrial.protocol.selfsupervision import (
+    LocalViews,
+    SelfSupervision,
+    View,
+    sections_of_methods,
+)
 from vitrial.protocol.views import Augment, Image, Jitter, Split
 from vitrial.protocol.yaml_lines import dotted
 
 __all__ = [
     "Arm",
     "Augment",
-    "Byol",
     "Data",
     "DataSection",
-    "Dino",
     "EndpointName",
     "Image",
     "Jitter",
@@ -46,8 +49,17 @@ __all__ = [
 ]
 
 
-class Protocol(Section):
+if TYPE_CHECKING:
+    Methods = Section
+else:
+    Methods = sections_of_methods()
+
+
+class Protocol(Methods):
     """The whole experiment.
+
+    Besides the keys below it has a section for each method of self-supervision, such as `dino` and
+    `byol`: how `+dino` and `+byol` train.
 
     Attributes:
         name: Names the study; part of every seed.
@@ -63,9 +75,7 @@ class Protocol(Section):
         pretrain: Recipe of the pretraining on `sources`; `recipe` if left out. Its validation
             selects by the endpoint too, or, where that needs ordered classes, by balanced
             accuracy: those of a source need no order.
-        dino: How `+dino` trains.
-        byol: How `+byol` trains.
-        unlabeled: A folder or .zip of further images of the domain, for `+dino` and `+byol`.
+        unlabeled: A folder or .zip of further images of the domain, for self-supervision.
         share_pretraining: Pretrain once for all repetitions of an arm; false pretrains for each, so
             that the spread of the results includes that of pretraining.
         endpoint: The primary metric, by which validation selects and the table reports.
@@ -88,8 +98,6 @@ class Protocol(Section):
     recipe: Recipe = Recipe()
     sources: dict[str, Data] = Field(default_factory=dict)
     pretrain: Recipe | None = None
-    dino: Dino = Dino()
-    byol: Byol = Byol()
     unlabeled: AbsolutePath | None = None
     share_pretraining: bool = True
     endpoint: EndpointName
@@ -112,6 +120,11 @@ class Protocol(Section):
     def recipe_of(self, arm: Arm) -> Recipe:
         """The recipe with what the arm states in its place."""
         return Recipe.model_validate(_merged(self.recipe.model_dump(), arm.changes))
+
+    def recipe_of_method(self, method: str) -> SelfSupervision:
+        """How a method of self-supervision trains, by its name."""
+        recipe: SelfSupervision = getattr(self, method)
+        return recipe
 
     def hash(self) -> str:
         """12 hexadecimal digits that change with anything in the protocol."""

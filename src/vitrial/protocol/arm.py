@@ -24,8 +24,8 @@ class Arm(Section):
             alone, by the plainest recipe; `imagenet:TAG` says which); `timm` (timm's default
             weights, whatever they were trained on; `timm:TAG` says which); `file:PATH` (a local
             .safetensors or .pth file of this architecture); or `transfer:NAME` (supervised
-            pretraining on the entry NAME of `sources`). Each may be followed by `+dino` or
-            `+byol`: self-supervision on the training images.
+            pretraining on the entry NAME of `sources`). Each may be followed by a method,
+            such as `+dino`: self-supervision on the training images.
         recipe: Where this arm is fine-tuned otherwise than by the protocol's recipe: the keys that
             are given replace that recipe's, such as `{base_lr: 3e-4, optimizer: adamw}`.
         id: What the arm is called; `backbone / initialization` if left out. Arms of the same

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vitrial.metrics import ENDPOINTS
+from vitrial.protocol.selfsupervision import RECIPES
 from vitrial.protocol.yaml_lines import Location, dotted
 from vitrial.spelling import did_you_mean
 
@@ -42,7 +43,7 @@ def find_clashes(protocol: Protocol) -> list[Clash]:
         *_data_clashes(protocol.data, ("data",)),
         *_source_clashes(protocol),
         *_crop_clashes(protocol),
-        *_local_clashes(protocol),
+        *_view_clashes(protocol),
         *_arm_clashes(protocol),
         *_pair_clashes(protocol),
         *_run_clashes(protocol),
@@ -89,7 +90,7 @@ def backbone_clashes(protocol: Protocol) -> Iterator[Clash]:
         if why is not None:
             yield Clash(why, (at, ("augment", "crop")))
         elif method := arm.origin.method:
-            recipe = protocol.dino if method == "dino" else protocol.byol
+            recipe = protocol.recipe_of_method(method)
             why = refused_views(arm.model, channels, crop, recipe)
             if why is not None:
                 yield Clash(why, (at, (method,)))
@@ -120,16 +121,20 @@ def _crop_clashes(protocol: Protocol) -> Iterator[Clash]:
         yield from _patch_clash(arm, ("arms", i, "backbone"), crop, ("augment", "crop"))
 
 
-def _local_clashes(protocol: Protocol) -> Iterator[Clash]:
-    views, at = protocol.dino.local_views, ("dino", "local_views", "size")
-    arms = [(i, arm) for i, arm in enumerate(protocol.arms) if arm.origin.method == "dino"]
-    if not arms or not views.count:
-        return
-    if views.size > protocol.augment.crop:
-        sentence = f"local views of {views.size} pixels exceed augment.crop {protocol.augment.crop}"
-        yield Clash(sentence, (at, ("augment", "crop")))
-    for i, arm in arms:
-        yield from _patch_clash(arm, ("arms", i, "backbone"), views.size, at)
+def _view_clashes(protocol: Protocol) -> Iterator[Clash]:
+    crop = protocol.augment.crop
+    for method in RECIPES.names():
+        small = protocol.recipe_of_method(method).small_views
+        arms = [(i, arm) for i, arm in enumerate(protocol.arms) if arm.origin.method == method]
+        if not arms or small is None:
+            continue
+        at, size = (method, *small[0]), small[1]
+        if size > crop:
+            views = small[0][0].replace("_", " ")
+            sentence = f"{views} of {size} pixels exceed augment.crop {crop}"
+            yield Clash(sentence, (at, ("augment", "crop")))
+        for i, arm in arms:
+            yield from _patch_clash(arm, ("arms", i, "backbone"), size, at)
 
 
 def _patch_clash(arm: Arm, backbone: Location, size: int, at: Location) -> Iterator[Clash]:
@@ -214,7 +219,8 @@ def _pretrain_clashes(protocol: Protocol) -> Iterator[Clash]:
             sentence = "nothing is pretrained: no arm starts from transfer:NAME"
             yield Clash(sentence, (("pretrain",), ("arms",)))
     if protocol.unlabeled is not None and not any(origin.method for origin in origins):
-        sentence = "nothing learns from it: no arm has +dino or +byol"
+        methods = " or ".join(f"+{name}" for name in RECIPES.names())
+        sentence = f"nothing learns from it: no arm has {methods}"
         yield Clash(sentence, (("unlabeled",), ("arms",)))
 
 

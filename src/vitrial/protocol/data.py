@@ -97,9 +97,12 @@ def configuration(source: str) -> type[DataSection]:
 
 
 def _by_source(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-    """Validate keys by the configuration that their `source` names."""
+    """Validate keys by the configuration that their `source` names; a `Dataset` stands for some."""
     if isinstance(value, DataSection):
         return value
+    python = SOURCES.entry("python")
+    if isinstance(value, python.Dataset):
+        return python.give(value)
     if not isinstance(value, dict):
         raise PydanticKnownError("model_attributes_type")
     tag, names = {"discriminator": "'source'"}, SOURCES.names()

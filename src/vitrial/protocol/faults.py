@@ -27,6 +27,7 @@ STAND_INS: Tree = {
     "root": ".",
     "table": "x",
     "repo": "owner/name",
+    "content": "x",
     "arms": [{"backbone": "resnet18"}],
     "backbone": "resnet18",
     "endpoint": "accuracy",

@@ -15,6 +15,7 @@ from vitrial.protocol import Protocol
 from vitrial.protocol.checks import MOST_ARMS
 from vitrial.protocol.data import SOURCES, configuration
 from vitrial.protocol.faults import MOST_FAULTS, find_faults
+from vitrial.protocol.selfsupervision import RECIPES
 from vitrial.protocol.yaml_lines import RESOLVERS, Document, Fault, Location, read_yaml
 from vitrial.spelling import did_you_mean, nearest
 
@@ -105,6 +106,7 @@ def protocol_text(protocol: Protocol) -> str:
     content["arms"] = [_without_empty(arm) for arm in content["arms"]]
     if content["comparisons"] is not None:
         content["comparisons"] = [_without_empty(one) for one in content["comparisons"]]
+    content |= {method: content.pop(method) for method in RECIPES.names()}  # they come last
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 

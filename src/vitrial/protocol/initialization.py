@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from vitrial.protocol.selfsupervision import RECIPES
 from vitrial.spelling import did_you_mean
 
 Kind = Literal["random", "imagenet", "timm", "file", "transfer"]
-Method = Literal["dino", "byol"]
-KINDS, METHODS = get_args(Kind), get_args(Method)
+KINDS = get_args(Kind)
 FORMS = ("random", "imagenet", "imagenet:TAG", "timm", "timm:TAG", "file:PATH", "transfer:NAME")
 
 
@@ -30,7 +30,7 @@ class Initialization:
 
     kind: Kind
     of: str = ""
-    method: Method | None = None
+    method: str | None = None
 
     @property
     def base(self) -> Initialization:
@@ -48,7 +48,7 @@ class Initialization:
 
 
 def parse_initialization(text: str) -> Initialization:
-    """Read one of `FORMS`, perhaps followed by `+dino` or `+byol`.
+    """Read one of `FORMS`, perhaps followed by `+` and a method of self-supervision.
 
     Raises:
         ValueError: It is none of them; the sentence lists them, and the nearest.
@@ -56,9 +56,10 @@ def parse_initialization(text: str) -> Initialization:
     # A path may hold a plus of its own: what follows the last one counts if it is a mere word.
     start, plus, method = text.rpartition("+") if re.search(r"\+\w*$", text) else (text, "", "")
     kind, colon, of = start.partition(":")
-    if plus and method not in METHODS:
-        hint = did_you_mean(method, METHODS)
-        raise ValueError(f"must be +dino or +byol after '{start}', not '+{method}'{hint}")
+    if plus and method not in (methods := RECIPES.names()):
+        hint = did_you_mean(method, methods)
+        known = " or ".join(f"+{name}" for name in methods)
+        raise ValueError(f"must be {known} after '{start}', not '+{method}'{hint}")
     may_name, must_name = kind != "random", kind in ("file", "transfer")
     misnamed = (colon and not (of and may_name)) or (must_name and not of)
     if kind not in KINDS or misnamed:

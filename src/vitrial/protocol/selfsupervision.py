@@ -1,10 +1,14 @@
-"""How a model is trained without labels: DINO and BYOL."""
+"""How a model is trained without labels: what all methods have in common.
+
+The recipe of a method lies beside its network, in a folder of
+`vitrial.train.selfsupervised.methods` that is called like it.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
-from pydantic import Field, Strict, field_validator, model_validator
+from pydantic import Field, Strict, create_model, field_validator, model_validator
 
 from vitrial.protocol.section import (
     LARGEST_BATCH,
@@ -16,9 +20,12 @@ from vitrial.protocol.section import (
     PositivePair,
     Rate,
     Section,
-    Width,
 )
 from vitrial.protocol.views import Jitter
+from vitrial.registry import Registry
+
+RECIPES = Registry("vitrial.train.selfsupervised.methods", ("RECIPE",), file="recipe")
+"""The methods by name: `+name` of an arm's initialization, and the section of its recipe."""
 
 DecayPair = Annotated[tuple[Decay, Decay], Strict(False)]
 
@@ -61,7 +68,7 @@ TwoViews = Annotated[tuple[View, View], Strict(False)]
 
 
 class SelfSupervision(Section):
-    """What DINO and BYOL have in common.
+    """What all methods have in common: the base of their recipes.
 
     Attributes:
         epochs: Passes over the training images.
@@ -125,50 +132,27 @@ class SelfSupervision(Section):
         """The learning rate after warm-up, for this batch size."""
         return self.base_lr * self.batch_size / 256
 
+    @property
+    def small_views(self) -> tuple[tuple[str, ...], int] | None:
+        """The key of the small views' side, and the side in pixels; None without such views."""
+        return None
 
-class Dino(SelfSupervision):
-    """DINO (Caron et al., "Emerging Properties in Self-Supervised Vision Transformers", 2021).
-
-    Attributes:
-        global_views: Two large views of `augment.crop` pixels, for teacher and student.
-        local_views: Small ones, for the student.
-        hidden_dim: Width of the head's two hidden layers.
-        bottleneck_dim: Width before the last layer.
-        output_dim: Of the head: 4,096 as Matsoukas et al.; 65,536 as the DINO paper.
-        student_temperature: Of the student's softmax.
-        teacher_temperature: Of the teacher's softmax at the start and after its warm-up.
-        teacher_warmup_epochs: Epochs over which the teacher's temperature grows linearly.
-        center_momentum: Of the moving average that is taken off the teacher's outputs.
-        freeze_last_layer: Epochs in which the head's last layer is left as it is.
-    """
-
-    global_views: TwoViews = (View(blur=1.0), View(blur=0.1, solarize=0.2))
-    local_views: LocalViews = LocalViews()
-    hidden_dim: Width = 2048
-    bottleneck_dim: Width = 256
-    output_dim: int = Field(4096, ge=2, le=1_000_000)
-    student_temperature: Positive = 0.1
-    teacher_temperature: PositivePair = (0.04, 0.07)
-    teacher_warmup_epochs: Epochs = 30
-    center_momentum: Fraction = 0.9
-    freeze_last_layer: Epochs = 1
+    @classmethod
+    def in_proportion(cls, crop: int) -> dict[str, Any]:
+        """What changes with the side of the large views, where no more than that is known."""
+        return {}
 
 
-class Byol(SelfSupervision):
-    """BYOL (Grill et al., "Bootstrap Your Own Latent", 2020).
+def sections_of_methods() -> type[Section]:
+    """A base of the protocol: a section for each method, called like it."""
+    fields: dict[str, Any] = {
+        name: (module.RECIPE, module.RECIPE()) for name, module in RECIPES.entries().items()
+    }
+    return create_model("Methods", __base__=Section, **fields)
 
-    Attributes:
-        views: The two views that predict each other, as in the paper's appendix B.
-        hidden_dim: Width of the hidden layer of projector and predictor.
-        output_dim: Of both.
-    """
 
-    momentum: Fraction = 0.99
-    weight_decay: DecayPair = (0.04, 0.04)
-    drop_path: float = Field(0.0, ge=0, lt=1)
-    views: TwoViews = (
-        View(scale=(0.08, 1.0), blur=1.0),
-        View(scale=(0.08, 1.0), blur=0.1, solarize=0.2),
-    )
-    hidden_dim: Width = 4096
-    output_dim: Width = 256
+if TYPE_CHECKING:
+    SomeMethod = SelfSupervision
+else:
+    SomeMethod = Union[tuple(m.RECIPE for m in RECIPES.entries().values())]  # noqa: UP007
+    """The recipe of any of the methods."""

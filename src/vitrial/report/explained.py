@@ -12,7 +12,7 @@ from rich.table import Table
 
 from vitrial.compare.explanations import MEASURES, method_table, paired_table, sanity_table
 from vitrial.explain.explained import Explained
-from vitrial.report.explanations import counts, p_in_words
+from vitrial.report.explanations import counts, p_in_words, transformers_methods
 
 HEADINGS = {"precision": "AP", "iou": "IoU"}
 
@@ -40,7 +40,7 @@ def print_explanations(found: Explained, console: Console) -> None:
             mark = "\n[red]fails sanity[/]" if (arm, row["method"]) in failed else ""
             shown.add_row(row["method"] + mark, *(_with_interval(row, name) for name in there))
         console.print(shown)
-    pairs = paired_table(measures)
+    pairs = paired_table(measures, transformers_methods())
     if pairs.empty:
         return
     console.print(

@@ -21,7 +21,8 @@ from vitrial.compare.explanations import (
 )
 from vitrial.compare.group_means import FEWEST_GROUPS
 from vitrial.explain.explained import read_explained
-from vitrial.report.figures.figure_one import METHOD_WORDS
+from vitrial.explain.methods import METHODS
+from vitrial.report.figures.figure_one import method_in_words
 from vitrial.report.figures.viewer import viewer_data
 
 MEANINGS = {
@@ -101,6 +102,11 @@ def section(folder: Path) -> dict[str, Any] | None:
         "lesions": measures.loc[measures["energy"].notna(), "image"].nunique(),
         "located": _rows(table, LOCATED, failing, unbeaten),
         "faithful": _rows(table, FAITHFUL, failing, unbeaten),
+        "method_words": [
+            (method.LABEL, method.SUMMARY)
+            for name, method in METHODS.entries().items()
+            if name in set(measures["method"])
+        ],
         "located_words": _explained(LOCATED),
         "faithful_words": _explained(FAITHFUL),
         "sharp": _sharp(table, failing),
@@ -128,6 +134,15 @@ def counts(measures: pd.DataFrame) -> str:
         "Means over repetitions with 95 % intervals that count repetitions "
         f"({runs.min()} or more of each arm) and patients or lesions."
     )
+
+
+def transformers_methods() -> list[str]:
+    """The methods that a transformer is compared by with a CNN: those that do not fit any model."""
+    return [
+        name
+        for name, method in METHODS.entries().items()
+        if "transformer" in method.FAMILIES and not getattr(method, "ANY_MODEL", False)
+    ]
 
 
 def p_in_words(p: float) -> str:
@@ -208,7 +223,7 @@ def _paired(measures: pd.DataFrame) -> list[dict[Any, Any]]:
             "p": p_in_words(row["p"]),
             "shown": row["p"] < ALPHA,
         }
-        for row in paired_table(measures).to_dict("records")
+        for row in paired_table(measures, transformers_methods()).to_dict("records")
     ]
 
 
@@ -226,7 +241,7 @@ def _number(value: float, pattern: str) -> str:
 
 def _method(name: str) -> str:
     kind, _, grid = name.partition(" ")
-    words = METHOD_WORDS.get(kind, kind)
+    words = method_in_words(kind)
     return f"{words}, {grid.replace('x', ' x ')}" if grid else words
 
 

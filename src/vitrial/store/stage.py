@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from vitrial.protocol import Arm, Augment, Byol, Dino, EndpointName, Image, Recipe, digest
+from vitrial.protocol import Arm, Augment, EndpointName, Image, Recipe, digest
+from vitrial.protocol.selfsupervision import SomeMethod
 
 Kind = Literal["pretrain", "selfsupervise", "finetune", "tune"]
 Channels = tuple[float, ...]
@@ -57,7 +58,7 @@ class Stage:
     arm: Arm
     repetition: int | None
     dataset: str
-    recipe: Recipe | Dino | Byol
+    recipe: Recipe | SomeMethod
     seed: int
     versions: tuple[int, int]
     image: Image

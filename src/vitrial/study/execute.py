@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from vitrial.data.audit.audit import audit_prepared
+from vitrial.data.manifest import Dataset
+from vitrial.data.sources.python import with_dataset
 from vitrial.events import Listener, Note, listening, tell
 from vitrial.layout import AUDIT, PROBLEMS
 from vitrial.protocol import Protocol
@@ -29,6 +31,7 @@ def run(
     protocol: Protocol,
     out: Path | str | None = None,
     *,
+    data: Dataset | None = None,
     cache: Path | None = None,
     workers: int | None = None,
     listen: Listener | None = None,
@@ -39,6 +42,7 @@ def run(
     Args:
         protocol: The experiment.
         out: The study's folder; `studies/<name>` if left out.
+        data: A data set made in Python, in place of the protocol's.
         cache: Where pixel caches lie; `$VITRIAL_CACHE` or `~/.cache/vitrial` if left out.
         workers: Processes that read batches ahead; chosen for the machine if left out.
         listen: Called with each event of `vitrial.events`; the terminal shows them if left out.
@@ -52,6 +56,8 @@ def run(
         VitrialError: Something that the runs need is missing, with everything that is; `out` is not
             empty and holds no study, or the disk is full.
     """
+    if data is not None:
+        protocol = with_dataset(protocol, data)
     root = Path(out) if out is not None else Path("studies") / protocol.name
     refuse_foreign_study(root)
     with listening(listen):

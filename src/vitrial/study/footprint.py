@@ -20,10 +20,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import cross_entropy
 
 from vitrial.models.backbone import build_backbone
-from vitrial.protocol import Byol, Dino, Recipe
+from vitrial.protocol import Recipe, SelfSupervision
 from vitrial.train.launch import computes_bf16
-from vitrial.train.selfsupervised.byol import Byol as ByolNetwork
-from vitrial.train.selfsupervised.dino import Dino as DinoNetwork
+from vitrial.train.selfsupervised.siamese import build_siamese
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -51,12 +50,12 @@ class Footprint:
 
 
 @cache
-def footprint(name: str, recipe: Recipe | Dino | Byol, channels: int, crop: int) -> Footprint:
+def footprint(name: str, recipe: Recipe | SelfSupervision, channels: int, crop: int) -> Footprint:
     """What training a backbone takes.
 
     Args:
         name: timm's name.
-        recipe: Batch size and precision; of DINO and BYOL also views and heads.
+        recipe: Batch size and precision; of self-supervision also views and heads.
         channels: Input channels.
         crop: Side of the input in pixels.
     """
@@ -79,7 +78,7 @@ def free_memory() -> int:
 
 
 def _network_and_loss(
-    name: str, recipe: Recipe | Dino | Byol, channels: int, crop: int
+    name: str, recipe: Recipe | SelfSupervision, channels: int, crop: int
 ) -> tuple[Any, Callable[[Any], torch.Tensor]]:
     """The network that a step trains, and the loss that it gives for a batch."""
     n = recipe.batch_size
@@ -88,11 +87,7 @@ def _network_and_loss(
         return build_backbone(name, 2, channels, crop), lambda network: cross_entropy(
             network(torch.empty(n, channels, crop, crop)), torch.empty(n, dtype=torch.long)
         )
-    siamese = (
-        DinoNetwork(name, channels, crop, recipe)
-        if isinstance(recipe, Dino)
-        else ByolNetwork(name, channels, crop, recipe)
-    )
+    siamese = build_siamese(recipe, name, channels, crop)
     sizes = [size for _, size in siamese.views]
     return siamese, lambda network: network(
         [torch.empty(n, channels, size, size) for size in sizes], 0

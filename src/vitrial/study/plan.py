@@ -118,7 +118,7 @@ def _selfsupervise(
         arm=arm,
         repetition=repetition,
         dataset="data",
-        recipe=protocol.dino if arm.origin.method == "dino" else protocol.byol,
+        recipe=protocol.recipe_of_method(str(arm.origin.method)),
         seed=seed,
         versions=versions_of("selfsupervise"),
         image=protocol.image,

@@ -14,10 +14,12 @@ from vitrial.legacy import RUN, path_of
 from vitrial.models.fits import refused_size, refused_views
 from vitrial.models.initialization import weights_file
 from vitrial.outputs import refuse_foreign
-from vitrial.protocol import Arm, Augment, Byol, Dino, Image
+from vitrial.protocol import Arm, Augment, Image, SelfSupervision
 from vitrial.protocol.checks import unknown_names
+from vitrial.protocol.selfsupervision import RECIPES
 from vitrial.records import DamagedError
 from vitrial.seeds import seed_of
+from vitrial.spelling import did_you_mean
 from vitrial.store.run_folder import RunFolder, lay_down
 from vitrial.store.stage import Stage
 from vitrial.study.carry_out import carry_out
@@ -29,7 +31,7 @@ from vitrial.study.versions import versions_of
 def pretrain_folder(
     root: Path,
     arm: Arm,
-    recipe: Dino | Byol,
+    recipe: SelfSupervision,
     out: Path,
     *,
     image: Image | None = None,
@@ -44,7 +46,7 @@ def pretrain_folder(
     Args:
         root: A folder or .zip; what its folders are called is of no consequence.
         arm: Backbone, and the weights to start from.
-        recipe: Of DINO or BYOL.
+        recipe: Of a method of self-supervision.
         out: The folder of the weights, of the metrics and, meanwhile, of the checkpoint.
         image: How images are prepared.
         augment: Side of the large views, aspect ratios and flips.
@@ -94,28 +96,29 @@ def pretrain_folder(
 
 def simple_recipe(
     backbone: str, start: str, method: str, epochs: int, batch_size: int, crop: int
-) -> tuple[Arm, Dino | Byol, Image, Augment]:
+) -> tuple[Arm, SelfSupervision, Image, Augment]:
     """The recipe of the paper in few numbers: the rest keeps its proportions.
 
-    The warm-up takes a tenth of the epochs, at most 10; the small views have 3/7 of the large ones'
-    side (96 of 224), in whole patches of 16 pixels; images are prepared 8/7 as large.
+    The warm-up takes a tenth of the epochs, at most 10; small views change with the large ones;
+    images are prepared 8/7 as large.
 
     Raises:
         VitrialError: Something among it is unknown or does not fit.
     """
-    methods = {"dino": Dino, "byol": Byol}
+    methods = RECIPES.names()
     if method not in methods:
-        raise VitrialError(f"The method must be dino or byol, not '{method}'.")
+        hint = did_you_mean(method, methods)
+        raise VitrialError(f"The method must be {' or '.join(methods)}, not '{method}'{hint}.")
+    section = RECIPES.entry(method).RECIPE
     changes: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
         "warmup_epochs": min(10, epochs // 10),
+        **section.in_proportion(crop),
     }
-    if method == "dino":
-        changes["local_views"] = {"size": max(32, crop * 3 // 7 // 16 * 16)}
     try:
         arm = Arm(backbone=backbone, initialization=start)
-        recipe = methods[method](**changes)
+        recipe: SelfSupervision = section(**changes)
         image, augment = Image(resize=crop * 8 // 7), Augment(crop=crop)
     except ValidationError as error:
         raise VitrialError(" ".join(_sentence(fault) for fault in error.errors())) from error

@@ -11,16 +11,14 @@ from vitrial.evaluate.knn import knn_predict
 from vitrial.evaluate.predict import CentralView, predict
 from vitrial.events import EpochEnded, tell
 from vitrial.metrics import predicted_balanced_accuracy
-from vitrial.protocol import Arm, Byol, Dino
+from vitrial.protocol import Arm, SelfSupervision
 from vitrial.seeds import seed_of
 from vitrial.store.stage import Normalization, Result
 from vitrial.study.begun import Begun
 from vitrial.study.initial import initial_model, normalization
 from vitrial.train.checkpoint import History
-from vitrial.train.selfsupervised.byol import Byol as ByolNetwork
-from vitrial.train.selfsupervised.dino import Dino as DinoNetwork
 from vitrial.train.selfsupervised.pretrain import Pretraining, Watch, pretrain
-from vitrial.train.selfsupervised.siamese import Siamese
+from vitrial.train.selfsupervised.siamese import Siamese, build_siamese
 
 
 def selfsupervise(begun: Begun) -> Result:
@@ -33,7 +31,7 @@ def selfsupervise(begun: Begun) -> Result:
         VitrialError: Its weights cannot be had, or training diverged.
     """
     stage, data, folder = begun.stage, begun.data, begun.folder
-    assert isinstance(stage.recipe, Dino | Byol)
+    assert isinstance(stage.recipe, SelfSupervision)
     weights = begun.weights_record()
     shape = (0, stage.image.channels, stage.augment.crop)
     start = initial_model(stage.arm, *shape, stage.seed, begun.start)
@@ -52,7 +50,7 @@ def selfsupervise(begun: Begun) -> Result:
 
     history = folder.trained()
     if history is None:
-        siamese = build_siamese(stage.arm, stage.recipe, start, pretraining)
+        siamese = started_siamese(stage.arm, start, pretraining)
         watch = None
         if isinstance(data, Prepared):
             watch = neighbors_on_validation(data, pretraining, begun.fabric)
@@ -72,17 +70,11 @@ def selfsupervise(begun: Begun) -> Result:
     )
 
 
-def build_siamese(
-    arm: Arm, recipe: Dino | Byol, start: nn.Module, pretraining: Pretraining
-) -> Siamese:
-    """DINO's or BYOL's student and teacher, both with the weights of `start`."""
+def started_siamese(arm: Arm, start: nn.Module, pretraining: Pretraining) -> Siamese:
+    """The recipe's student and teacher, both with the weights of `start`."""
     channels, crop = len(pretraining.mean), pretraining.augment.crop
     torch.manual_seed(seed_of(pretraining.seed, "heads"))
-    siamese = (
-        DinoNetwork(arm.model, channels, crop, recipe)
-        if isinstance(recipe, Dino)
-        else ByolNetwork(arm.model, channels, crop, recipe)
-    )
+    siamese = build_siamese(pretraining.recipe, arm.model, channels, crop)
     siamese.start_from(start.state_dict())
     return siamese
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitrial.protocol import Dino
+from vitrial.train.selfsupervised.methods.dino.network import teacher_temperature
+from vitrial.train.selfsupervised.methods.dino.recipe import Dino
 from vitrial.train.selfsupervised.schedule import (
     learning_rate,
     momentum,
-    teacher_temperature,
     weight_decay,
 )
 

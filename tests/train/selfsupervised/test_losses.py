@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from vitrial.protocol import Byol as ByolRecipe
-from vitrial.protocol import Dino as DinoRecipe
-from vitrial.train.selfsupervised.byol import Byol
-from vitrial.train.selfsupervised.dino import Dino, output_information
+from vitrial.train.selfsupervised.methods.byol.network import Byol
+from vitrial.train.selfsupervised.methods.byol.recipe import Byol as ByolRecipe
+from vitrial.train.selfsupervised.methods.dino.network import Dino, output_information
+from vitrial.train.selfsupervised.methods.dino.recipe import Dino as DinoRecipe
 from vitrial.train.selfsupervised.siamese import spread
 
 N, K = 3, 7

@@ -3,9 +3,11 @@ import torch
 from torchvision.transforms.v2 import functional as tv
 
 from vitrial.data.augment import draw_views
-from vitrial.protocol import Augment, Byol, Dino
+from vitrial.protocol import Augment
 from vitrial.protocol.file import load_protocol
 from vitrial.seeds import generator_of
+from vitrial.train.selfsupervised.methods.byol.recipe import Byol
+from vitrial.train.selfsupervised.methods.dino.recipe import Dino
 from vitrial.train.selfsupervised.multicrop import multicrop
 
 PIXELS = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)

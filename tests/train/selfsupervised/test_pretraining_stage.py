@@ -11,9 +11,11 @@ from vitrial.data.sources.phantom import PhantomData
 from vitrial.errors import VitrialError
 from vitrial.layout import WEIGHTS
 from vitrial.models.backbone import build_backbone
-from vitrial.protocol import Arm, Augment, Byol, Dino, Image, Split
-from vitrial.study.selfsupervise import build_siamese, neighbors_on_validation
+from vitrial.protocol import Arm, Augment, Image, Split
+from vitrial.study.selfsupervise import neighbors_on_validation, started_siamese
 from vitrial.train.launch import launch
+from vitrial.train.selfsupervised.methods.byol.recipe import Byol
+from vitrial.train.selfsupervised.methods.dino.recipe import Dino
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain, pretrain_step
 
 SMALL = {"epochs": 3, "batch_size": 16, "warmup_epochs": 1, "base_lr": 4e-3, "knn_every": 2}
@@ -21,7 +23,7 @@ DINO = Dino(
     **SMALL, hidden_dim=64, bottleneck_dim=32, output_dim=64, local_views={"size": 32, "count": 2}
 )
 BYOL = Byol(**SMALL, hidden_dim=64, output_dim=32)
-CNN, VIT = "resnet10t", "vit_tiny_patch16_224"
+CNN, VIT = "test_resnet", "test_vit"
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def begin(data, recipe, backbone=CNN):
     pretraining = Pretraining(images, recipe, augment, data.mean, data.std, seed=1)
     torch.manual_seed(2)
     start = build_backbone(backbone, 0, 3, 48)
-    return build_siamese(Arm(backbone=backbone), recipe, start, pretraining), pretraining
+    return started_siamese(Arm(backbone=backbone), start, pretraining), pretraining
 
 
 @pytest.mark.parametrize("backbone", [CNN, VIT])
@@ -111,8 +113,8 @@ def test_both_branches_start_from_the_given_weights(data):
 
 def test_a_vit_interpolates_its_positions_for_local_views(data):
     siamese, _ = begin(data, DINO, VIT)
-    assert siamese.student.backbone(torch.randn(2, 3, 32, 32)).shape == (2, 192)
-    assert siamese.student.backbone(torch.randn(2, 3, 48, 48)).shape == (2, 192)
+    assert siamese.student.backbone(torch.randn(2, 3, 32, 32)).shape == (2, 64)
+    assert siamese.student.backbone(torch.randn(2, 3, 48, 48)).shape == (2, 64)
 
 
 def test_stochastic_depth_is_the_students_alone(data):

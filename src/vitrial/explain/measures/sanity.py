@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from timm.models import group_parameters
 from torch import Tensor, nn
 
-from vitrial.explain.methods.registry import explain
+from vitrial.explain.maps import explain_images
 
 
 def cascade(model: Any, fresh: nn.Module) -> Iterator[str]:
@@ -55,10 +55,10 @@ def changes(
     """
     if not hasattr(model, "group_matcher"):
         return
-    before = explain(model, images, method)
+    before = explain_images(model, images, method)
     target = torch.from_numpy(before.target)
     for step, layers in enumerate(cascade(model, fresh), start=1):
-        now = explain(model, images, method, target)
+        now = explain_images(model, images, method, target)
         yield step, layers, rank_correlation(before.values, now.values)
 
 

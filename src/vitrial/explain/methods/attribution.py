@@ -7,18 +7,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vitrial.explain.methods.attention import (
+from vitrial.explain.gradients import gradient_of
+from vitrial.explain.tokens import (
     class_tokens,
+    note_on_patches,
     on_patches,
     recorded,
     self_attention_blocks,
 )
-from vitrial.explain.methods.gradcam import gradient_of
+
+LABEL = "attention x gradient"
+SUMMARY = "Attention of all blocks that raises the logit of the class."
+FAMILIES = frozenset(("transformer", "hybrid"))
+VERSION = 1
+ORDER = 40
+note = note_on_patches
 
 
-def attribution(
-    model: nn.Module, images: Tensor, target: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def maps(model: nn.Module, images: Tensor, target: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Attention that speaks for a class, carried through all blocks.
 
     This is the authors' second method of that year ("Generic attention-model explainability"),

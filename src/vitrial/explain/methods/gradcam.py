@@ -9,10 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from vitrial.errors import VitrialError
-from vitrial.explain.methods.attention import on_patches
+from vitrial.explain.gradients import gradient_of
+from vitrial.explain.tokens import on_patches
+
+LABEL = "Grad-CAM"
+SUMMARY = "Where the features of the last stage raise the logit of the class."
+FAMILIES = frozenset(("cnn", "transformer", "hybrid", "other"))
+VERSION = 1
+ORDER = 10
 
 
-def gradcam(model: Any, images: Tensor, target: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def maps(model: Any, images: Tensor, target: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Features weighted by the mean gradient of the class's logit (equations 1 and 2).
 
     Of a CNN, or any model whose features keep a height and a width, these are the features before
@@ -41,19 +48,6 @@ def gradcam(model: Any, images: Tensor, target: Tensor | None = None) -> tuple[T
             features, gradient = features.permute(0, 3, 1, 2), gradient.permute(0, 3, 1, 2)
         return _weighted(features.detach(), gradient), logits.detach()
     return _of_tokens(model, images, target)
-
-
-def gradient_of(logits: Tensor, target: Tensor | None, inputs: list[Tensor]) -> list[Tensor]:
-    """The gradient of each image's class logit with regard to tensors that it depends on.
-
-    Args:
-        logits: (n, classes).
-        target: (n,) the class; the largest logit's if left out.
-        inputs: Tensors of which the first dimension is the images'.
-    """
-    target = logits.argmax(dim=1) if target is None else target
-    chosen = logits.gather(1, target.to(logits.device)[:, None]).sum()
-    return list(torch.autograd.grad(chosen, inputs))
 
 
 def _of_tokens(model: Any, images: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:

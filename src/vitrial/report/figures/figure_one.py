@@ -14,20 +14,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vitrial.atomic import replacing
-from vitrial.explain.methods.attention import top_mass
-from vitrial.explain.shown import Shown, ShownMap
+from vitrial.explain.methods import METHODS
+from vitrial.explain.shown import Shown, ShownMap, top_mass
 
-METHOD_WORDS = {
-    "gradcam": "Grad-CAM",
-    "attention": "attention",
-    "rollout": "attention rollout",
-    "attribution": "attention x gradient",
-    "input_gradient": "input gradient",
-    "integrated_gradients": "integrated gradients",
-    "random": "random map",
-    "center": "center of the image",
-}
-"""Methods and baselines as they stand in figures and tables."""
+BASELINES = {"random": "random map", "center": "center of the image"}
+"""Baselines as they stand in figures and tables."""
 
 COLORS = matplotlib.colormaps["viridis"]
 """From low to high; perceptually uniform, safe for color-blind readers."""
@@ -47,6 +38,13 @@ TEXT: dict[str, Any] = {
 CHARACTERS = 27
 """Of a line that is as wide as a picture."""
 MISTAKE = "#B3261E"
+
+
+def method_in_words(name: str) -> str:
+    """A method or baseline as it stands in figures and tables."""
+    if name in METHODS.names():
+        return str(METHODS.entry(name).LABEL)
+    return BASELINES.get(name, name)
 
 
 def figure_one(shown: list[Shown]) -> Figure:
@@ -212,7 +210,7 @@ def _draw_map(axes: Axes, image: Shown, found: ShownMap) -> None:
 
 def _title(arm: str, method: str) -> str:
     backbone, _, initialization = arm.partition(" / ")
-    words = METHOD_WORDS.get(method, method)
+    words = method_in_words(method)
     words += f", top {MASS:.0%}" if method == "attention" else ""
     return "\n".join(_wrap(line) for line in (backbone, initialization, words) if line)
 

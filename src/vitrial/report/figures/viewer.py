@@ -15,11 +15,11 @@ from vitrial.explain.shown import Shown, ShownMap
 from vitrial.report.figures.figure_one import (
     COLORS,
     DIM,
-    METHOD_WORDS,
     STRENGTH,
     answer_in_words,
     in_color,
     is_wrong,
+    method_in_words,
     outline,
 )
 
@@ -67,7 +67,7 @@ def _map(found: ShownMap, label: str) -> dict[str, Any]:
     height, width = found.values.shape
     return {
         "arm": found.arm,
-        "method": METHOD_WORDS.get(found.method, found.method),
+        "method": method_in_words(found.method),
         "patches": found.method == "attention",
         "answer": answer_in_words(found, label),
         "wrong": is_wrong(found, label),

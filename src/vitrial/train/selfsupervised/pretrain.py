@@ -34,7 +34,7 @@ class Pretraining:
 
     Attributes:
         images: Without labels.
-        recipe: Of DINO or BYOL.
+        recipe: Of a method.
         augment: Aspect ratios of the views, the side of the large ones, and the flips that the
             recipe leaves open.
         mean: Normalization of each channel, in [0, 1].
@@ -63,7 +63,7 @@ def pretrain(
     """Train for `recipe.epochs`, and leave the teacher's backbone in `folder`.
 
     Args:
-        siamese: DINO or BYOL, with the weights to start from.
+        siamese: Of the recipe's method, with the weights to start from.
         pretraining: What to train on and how.
         folder: Where the checkpoint lies, from which a later call continues.
         fabric: Of `launch`.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from lightly.utils.scheduler import cosine_schedule, cosine_warmup_schedule
 
-from vitrial.protocol import Dino, SelfSupervision
+from vitrial.protocol import SelfSupervision
 
 
 def learning_rate(step: int, steps_per_epoch: int, recipe: SelfSupervision) -> float:
@@ -39,15 +39,3 @@ def momentum(step: int, steps_per_epoch: int, recipe: SelfSupervision) -> float:
     """The teacher's momentum: a cosine from `recipe.momentum` to 1."""
     value: float = cosine_schedule(step, recipe.epochs * steps_per_epoch, recipe.momentum, 1.0)
     return value
-
-
-def teacher_temperature(epoch: int, recipe: Dino) -> float:
-    """Linear growth over `recipe.teacher_warmup_epochs`, then constant.
-
-    Args:
-        epoch: From 0.
-        recipe: The two temperatures and the number of epochs between them.
-    """
-    first, last = recipe.teacher_temperature
-    share = min(1.0, epoch / max(1, recipe.teacher_warmup_epochs - 1))
-    return last if recipe.teacher_warmup_epochs == 0 else first + (last - first) * share

@@ -1,11 +1,10 @@
-"""Every method of explanation by name, and the one call for all."""
+"""Maps of what a model looks at, by any method: the one call for all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,27 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from vitrial.errors import VitrialError
-from vitrial.explain.methods.attention import last_block_attention, reads_patches, rollout
-from vitrial.explain.methods.attribution import attribution
-from vitrial.explain.methods.gradcam import gradcam
-from vitrial.explain.methods.gradients import input_gradient, integrated_gradients
+from vitrial.explain.methods import METHODS
+from vitrial.models.family import family
 from vitrial.spelling import did_you_mean
-
-Method = Callable[[Any, Tensor, Tensor | None], tuple[Tensor, Tensor]]
-
-METHODS: dict[str, Method] = {
-    "gradcam": gradcam,
-    "attention": lambda model, images, _: last_block_attention(model, images),
-    "rollout": lambda model, images, _: rollout(model, images),
-    "attribution": attribution,
-    "input_gradient": input_gradient,
-    "integrated_gradients": integrated_gradients,
-}
-"""Each takes a frozen model, normalized images and the classes to explain, and gives maps and
-logits; `attention` gives a map for each head."""
-
-ANY_MODEL = ("input_gradient", "integrated_gradients")
-"""What fits every model."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +49,7 @@ class Explanation:
         return [(classes[best], share) for best, share in found]
 
 
-def explain(
+def explain_images(
     model: nn.Module,
     images: Tensor,
     method: str = "gradcam",
@@ -82,8 +63,7 @@ def explain(
     Args:
         model: An image model of timm's.
         images: float32 (n, channels, height, width) on its device, normalized as it expects.
-        method: `gradcam`, `attention`, `rollout`, `attribution`, `input_gradient` or
-            `integrated_gradients`.
+        method: A name of `vitrial.explain.methods`, such as `gradcam` or `attention`.
         target: The class to explain, for all images or (n,) for each; the predicted one if left
             out. `attention` and `rollout` know no classes.
         batch_size: Images at a time.
@@ -91,11 +71,7 @@ def explain(
     Raises:
         VitrialError: There is no such method, or the model has not what it reads.
     """
-    if method not in METHODS:
-        raise VitrialError(
-            f"There is no method '{method}'{did_you_mean(method, METHODS)}: "
-            f"there are {', '.join(METHODS)}."
-        )
+    check_method(method)
     if images.ndim != 4 or len(images) == 0:
         raise VitrialError(
             f"images must be (n, channels, height, width) with n > 0, not {tuple(images.shape)}."
@@ -109,7 +85,7 @@ def explain(
         for start in range(0, len(images), batch_size):
             batch = slice(start, start + batch_size)
             chosen = None if classes is None else classes[batch].to(images.device)
-            parts.append(METHODS[method](model, images[batch], chosen))
+            parts.append(METHODS.entry(method).maps(model, images[batch], chosen))
     maps = torch.cat([found.detach().float().cpu() for found, _ in parts]).numpy()
     logits = torch.cat([found.detach().float().cpu() for _, found in parts]).numpy()
     explained = logits.argmax(axis=1) if classes is None else classes.cpu().numpy()
@@ -121,12 +97,15 @@ def explain(
 def fitting_methods(model: nn.Module, images: Tensor) -> dict[str, tuple[int, int]]:
     """The methods that fit a model, tried on an image or more, and (h, w) of their maps."""
     fitting = {}
+    of_family = family(model)
     with frozen(model):
-        for name, method in METHODS.items():
+        for name, method in METHODS.entries().items():
+            if of_family not in method.FAMILIES:
+                continue
             shape = images.shape[-2:]
             try:
-                if name not in ANY_MODEL:
-                    shape = method(model, images, None)[0].shape[-2:]
+                if not getattr(method, "ANY_MODEL", False):
+                    shape = method.maps(model, images, None)[0].shape[-2:]
             except VitrialError:
                 continue
             fitting[name] = (shape[0], shape[1])
@@ -134,10 +113,21 @@ def fitting_methods(model: nn.Module, images: Tensor) -> dict[str, tuple[int, in
 
 
 def note_on(model: nn.Module, method: str) -> str:
-    """Where a map is read that is not read at a CLS token."""
-    if method in ("attention", "rollout", "attribution") and reads_patches(model):
-        return "The class is read from the mean over all patches, and so are maps of attention."
-    return ""
+    """What the reader of a method's maps of this model should know, or nothing."""
+    note: Callable[[nn.Module], str] = getattr(METHODS.entry(method), "note", lambda model: "")
+    return note(model)
+
+
+def check_method(name: str) -> None:
+    """Refuse what is no method.
+
+    Raises:
+        VitrialError: With the nearest, and all that there are.
+    """
+    known = METHODS.names()
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise VitrialError(f"There is no method '{name}'{hint}: there are {', '.join(known)}.")
 
 
 def upsample(values: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -11,8 +11,8 @@ from lightly.loss import NegativeCosineSimilarity
 from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
 
 from vitrial.models.backbone import build_for_views, feature_dim
-from vitrial.protocol import Byol as ByolRecipe
 from vitrial.protocol import View
+from vitrial.train.selfsupervised.methods.byol.recipe import Byol as ByolRecipe
 from vitrial.train.selfsupervised.siamese import Branch, Siamese, full, spread
 
 
@@ -72,3 +72,6 @@ def byol_loss(
     """Squared distance of the normalized vectors (n, output_dim), on average: 2 - 2 cos (eq. 2)."""
     distance: torch.Tensor = 2 + 2 * similarity(prediction, target)
     return distance
+
+
+NETWORK = Byol

@@ -15,9 +15,8 @@ from torch import nn
 from torch.nn.functional import softmax
 
 from vitrial.models.backbone import build_for_views, feature_dim
-from vitrial.protocol import Dino as DinoRecipe
 from vitrial.protocol import View
-from vitrial.train.selfsupervised.schedule import teacher_temperature
+from vitrial.train.selfsupervised.methods.dino.recipe import Dino as DinoRecipe
 from vitrial.train.selfsupervised.siamese import Branch, Siamese, full, spread
 
 
@@ -117,3 +116,18 @@ def _head(embed_dim: int, recipe: DinoRecipe) -> nn.Module:
             embed_dim, recipe.hidden_dim, recipe.bottleneck_dim, recipe.output_dim
         )
     return head
+
+
+def teacher_temperature(epoch: int, recipe: DinoRecipe) -> float:
+    """Linear growth over `recipe.teacher_warmup_epochs`, then constant.
+
+    Args:
+        epoch: From 0.
+        recipe: The two temperatures and the number of epochs between them.
+    """
+    first, last = recipe.teacher_temperature
+    share = min(1.0, epoch / max(1, recipe.teacher_warmup_epochs - 1))
+    return last if recipe.teacher_warmup_epochs == 0 else first + (last - first) * share
+
+
+NETWORK = Dino
