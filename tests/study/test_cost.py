@@ -52,10 +52,22 @@ def test_backbones_are_measured_and_ratios_say_how_alike_they_are(small_protocol
 
 def test_from_the_command_line_at_80_columns(small_protocol, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("vitrial.study.cost.ROUNDS", 1)
-    result = CliRunner().invoke(app, ["cost", str(small_protocol), "--threads", "1"])
+    protocol = load_protocol(small_protocol)
+    row = {"parameters": 86e6, "macs": 17.58e9, "training_bytes": 12_345e6, "latency_ms": 123.4,
+           "inference_bytes": 2_345e6, "training_images_per_second": 1234.5,
+           "images_per_second": 2345.6, "joules_per_training_image": 1.23}  # fmt: skip
+    names = [*dict.fromkeys(arm.model for arm in protocol.arms), "deit_small_patch16_224"]
+    machine = {"device": "NVIDIA H100", "precision": "bf16-mixed", "threads": 8, "cpu": "x86_64"}
+    costs = {"machine": machine, "batch_size": 64, "crop": 224, "busy": 0.1}
+    costs["rows"] = [{"backbone": name, **row} for name in names]
+    asked = []
+    monkeypatch.setattr(
+        "vitrial.study.cost.measure_costs", lambda *given: asked.append(given) or costs
+    )
+    result = CliRunner().invoke(app, ["cost", str(small_protocol), "--threads", "3"])
     assert result.exit_code == 0, result.output
+    assert asked == [(protocol, 3)]
     assert max(map(len, result.output.splitlines())) <= 80
-    names = [arm.model for arm in load_protocol(small_protocol).arms]
-    for whole in (*names, "Train", RATIO):
-        assert whole in result.output
+    for whole in ("12,345", "1234.5", "17.58", "NVIDIA H100", "deit_small_patch"):
+        assert whole in result.output, "names are folded, figures never"
+    assert "busy" not in result.output
