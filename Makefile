@@ -20,6 +20,7 @@ lint: .venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 bench: .venv  ## Every benchmark; make bench OPTIONS=--quick
 	set -e; for script in $(BENCHMARKS); do $(BIN)/python $$script $(OPTIONS); done

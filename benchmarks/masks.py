@@ -15,9 +15,9 @@ import numpy as np
 import typer
 from table import Row, publish
 
-from vitrial.data.audit.mask_checks import FULL, is_resized
+from vitrial.data.audit.mask_checks import FULL
 from vitrial.data.io.decode import decode
-from vitrial.data.io.masks import read_mask
+from vitrial.data.io.masks import is_resized, read_mask
 from vitrial.data.sources import load_dataset
 from vitrial.data.sources.ham10000 import Ham10000Data
 from vitrial.protocol import Image

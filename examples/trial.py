@@ -33,7 +33,7 @@ print(table[["initialization", "backbone", "median", "std"]])
 
 run, folder = study.runs()[0]
 predictions = folder.predictions()
-print(run["name"], predictions[["image", "label", "split", "logit_0"]].head(3), sep="\n")
+print(run.name, predictions[["image", "label", "split", "logit_0"]].head(3), sep="\n")
 
 # %% [markdown]
 # A finished study can be opened again, and its report written anew.

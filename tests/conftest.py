@@ -43,16 +43,16 @@ def pixel_caches(tmp_path_factory):
 
 SMALL = """
 name: small
-data: {source: phantom, task: dermoscopy, patients: 60, size: 40}
+data: {source: phantom, task: dermoscopy, patients: 40, size: 40}
 image: {resize: 40}
 augment: {crop: 32}
 arms:
-  - backbone: [resnet10t, vit_tiny_patch16_224]
+  - backbone: [test_resnet, test_vit]
     initialization: [random]
-  - backbone: resnet10t
+  - backbone: test_resnet
     initialization: transfer:fundus+dino
 sources:
-  fundus: {source: phantom, task: fundus, patients: 60, size: 40}
+  fundus: {source: phantom, task: fundus, patients: 40, size: 40}
 recipe:
   base_lr: 1.0e-3
   batch_size: 16

@@ -63,9 +63,10 @@ def replacing(path: Path, needs: int = 0) -> Iterator[Path]:
     except Exception as error:
         if not is_full(error):
             raise
-        needed = f"{_size(needs)}" if needs else f"more than {_size(written)}"
+        needed = f"{readable(needs)}" if needs else f"more than {readable(written)}"
+        free = readable(_free(path.parent))
         raise DiskFullError(
-            f"There is no room for {path}: it needs {needed}, and {_size(_free(path.parent))} are "
+            f"There is no room for {path}: it needs {needed}, and {free} are "
             "free. Make room, and repeat the command: what was finished before is kept."
         ) from error
 
@@ -139,9 +140,9 @@ def _free(folder: Path) -> int:
         return 0
 
 
-def _size(n: int) -> str:
-    """Such as 1.2 GB, with a decimal place however small."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+def readable(n: int) -> str:
+    """A number of bytes, such as 1.2 GB, with a decimal place however small."""
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if n >= factor:
             return f"{n / factor:.1f} {unit}"
     return f"{n / 1e3:.1f} kB"

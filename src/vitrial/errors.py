@@ -58,6 +58,19 @@ class Problem:
         return VARYING.sub("\u2026", DETAIL.split(self.what, maxsplit=1)[0])
 
 
+class MissingError(VitrialError):
+    """Something that runs need is not there.
+
+    Attributes:
+        skippable: The arms without which the others can be run; empty if none can.
+        enough: Whether that is enough; else all runs lack something too.
+    """
+
+    def __init__(self, sentence: str, skippable: tuple[str, ...], enough: bool) -> None:
+        super().__init__(sentence)
+        self.skippable, self.enough = skippable, enough
+
+
 class DataError(VitrialError):
     """A data set that cannot be used as it is, with everything wrong in it."""
 

@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 
 Weights = np.ndarray | None
+BINS = 15
+"""Of confidence, as Guo et al. (2017) have them."""
 
 
 class Function(Protocol):
@@ -46,6 +48,19 @@ class OfImages:
     """
 
     values: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class OfSums:
+    """A metric that is a function of sums over images.
+
+    Attributes:
+        values: Of targets (n,) and logits (n, classes), what is summed (n, s).
+        score: Of sums (..., s) the metric (...).
+    """
+
+    values: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    score: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -85,7 +100,7 @@ class Metric:
     name: str
     label: str
     function: Function
-    form: OfConfusion | OfImages | OfPairs | None = None
+    form: OfConfusion | OfImages | OfSums | OfPairs | None = None
     higher_is_better: bool = True
     chance: Callable[[int], float] | None = None
     needs_order: bool = False
@@ -164,7 +179,7 @@ def balanced_accuracy_of_confusion(confusion: np.ndarray) -> np.ndarray:
     truth = confusion.sum(axis=2)
     right = np.diagonal(confusion, axis1=1, axis2=2)
     recall = right / np.maximum(truth, 1)
-    return np.asarray(recall.sum(axis=1) / (truth > 0).sum(axis=1))
+    return np.asarray(recall.sum(axis=1) / np.maximum((truth > 0).sum(axis=1), 1))
 
 
 def roc_auc(targets: np.ndarray, logits: np.ndarray, weights: Weights = None) -> float:
@@ -201,7 +216,7 @@ def accuracy(targets: np.ndarray, logits: np.ndarray, weights: Weights = None) -
 def accuracy_of_confusion(confusion: np.ndarray) -> np.ndarray:
     """Accuracy of confusion matrices (m, classes, classes)."""
     right = np.diagonal(confusion, axis1=1, axis2=2).sum(axis=1)
-    return np.asarray(right / confusion.sum(axis=(1, 2)))
+    return np.asarray(right / np.maximum(confusion.sum(axis=(1, 2)), 1))
 
 
 def f1(targets: np.ndarray, logits: np.ndarray, weights: Weights = None) -> float:
@@ -267,7 +282,7 @@ def calibration_error(targets: np.ndarray, logits: np.ndarray, weights: Weights 
 
 
 def expected_calibration_error(
-    targets: np.ndarray, probabilities: np.ndarray, weights: Weights = None, bins: int = 15
+    targets: np.ndarray, probabilities: np.ndarray, weights: Weights = None, bins: int = BINS
 ) -> float:
     """Mean gap between confidence and accuracy over equally wide bins of confidence.
 
@@ -285,9 +300,28 @@ def expected_calibration_error(
     weights = np.ones(len(targets)) if weights is None else weights
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == targets
-    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gap = np.bincount(bin_of, weights=weights * (correct - confidence), minlength=bins)
-    return float(np.abs(gap).sum() / weights.sum())
+    gap = weights * (correct - confidence)
+    gaps = np.bincount(bin_of(confidence, bins), weights=gap, minlength=bins)
+    return float(np.abs(gaps).sum() / weights.sum())
+
+
+def bin_of(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """The number of the bin (k / bins, (k + 1) / bins] of each probability in [0, 1]."""
+    return np.asarray(np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1))
+
+
+def gaps_of_images(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Each image's confidence less accuracy in the column of its bin, and 1 in the last."""
+    probabilities = probabilities_of(logits)
+    confidence = probabilities.max(axis=1)
+    gap = confidence - (probabilities.argmax(axis=1) == targets)
+    in_bin = bin_of(confidence)[:, None] == np.arange(BINS)
+    return np.column_stack([in_bin * gap[:, None], np.ones(len(targets))])
+
+
+def calibration_error_of_gaps(sums: np.ndarray) -> np.ndarray:
+    """Expected calibration error of sums (..., 16) of `gaps_of_images`."""
+    return np.asarray(np.abs(sums[..., :-1]).sum(axis=-1) / np.maximum(sums[..., -1], 1))
 
 
 def probabilities_of(logits: np.ndarray) -> np.ndarray:
@@ -347,6 +381,7 @@ METRICS = {
             "calibration_error",
             "calibration error",
             calibration_error,
+            OfSums(gaps_of_images, calibration_error_of_gaps),
             higher_is_better=False,
             endpoint=False,
         ),

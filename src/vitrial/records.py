@@ -9,21 +9,30 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pandas as pd
+from pydantic import TypeAdapter
 
 from vitrial.atomic import write_json
 from vitrial.errors import VitrialError
 from vitrial.layout import DAMAGED
+from vitrial.legacy import path_of, translated
 
-SEAL, FILES = "sha256", "files"
-"""Keys of a record: its own checksum; for each file beside it, its `bytes` and `sha256`."""
+FORMAT, SEAL, FILES = "format", "sha256", "files"
+"""Keys of a record: the number of its format; its own checksum; for each file beside it, its
+`bytes` and `sha256`."""
+PRESENT = 2
+"""The format that is written; what has no number is of version 0.1 (see `vitrial.legacy`). Raise it
+when a reader would take a record for something else, and keep reading the former ones."""
 
 Record = dict[str, Any]
+Typed = TypeVar("Typed")
 
 
 class DamagedError(VitrialError):
@@ -44,16 +53,18 @@ def write_record(path: Path, content: Record, files: Iterable[str] = ()) -> None
 
     Args:
         path: The file.
-        content: What it says; JSON-able, without the keys `files` and `sha256`.
+        content: What it says; JSON-able, without the keys `format`, `files` and `sha256`.
         files: Names of files in its folder, whose checksums it takes along.
     """
     sums = {name: _sum_of_file(path.parent / name) for name in files}
-    content = json.loads(json.dumps({**content, FILES: sums}, default=str))
+    content = json.loads(json.dumps({FORMAT: PRESENT, **content, FILES: sums}, default=str))
     write_json(path, {**content, SEAL: _sum_of_content(content)})
 
 
 def read_record(path: Path, way_out: str, keys: Iterable[str] = ()) -> Record:
-    """Read a record and verify it; one of an older program, which has no checksum, is believed.
+    """Read a record and verify it; one of an older program is translated.
+
+    One that has no checksum is believed.
 
     Args:
         path: The file.
@@ -62,15 +73,66 @@ def read_record(path: Path, way_out: str, keys: Iterable[str] = ()) -> Record:
 
     Raises:
         DamagedError: It is missing, or not what was written.
+        VitrialError: A newer program wrote it.
     """
     with reading(path, way_out):
         content: Record = json.loads(path.read_text(encoding="utf-8"))
         seal = content.pop(SEAL, None)
         if seal is not None and seal != _sum_of_content(content):
             raise ValueError("its checksum differs")
-        if missing := set(keys) - content.keys():
+        number = int(content.get(FORMAT, 1))
+        content = translated(content) if number == 1 else content
+        if number <= PRESENT and (missing := set(keys) - content.keys()):
             raise ValueError(f"it lacks {missing}")
+    if number > PRESENT:
+        raise VitrialError(f"{path} was written by a newer version of vitrial: use that version.")
     return content
+
+
+def write_typed(path: Path, value: Any, files: Iterable[str] = (), **more: Any) -> None:
+    """Write a dataclass as a record.
+
+    Args:
+        path: The file.
+        value: Whose fields make the content.
+        files: As in `write_record`.
+        more: Further keys.
+    """
+    content = _adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
+    write_record(path, content | more, files)
+
+
+def read_typed(
+    kind: type[Typed],
+    path: Path,
+    way_out: str,
+    former: Callable[[Record], Record] = lambda content: content,
+) -> Typed:
+    """Read and verify what `write_typed` wrote.
+
+    Args:
+        kind: The dataclass.
+        path: The file; of version 0.1, where that put it.
+        way_out: What the user can do if it is damaged; follows a colon.
+        former: Makes the fields out of a record of version 0.1.
+
+    Raises:
+        DamagedError: It is missing, or not what was written.
+        VitrialError: A newer program wrote it.
+    """
+    path = path_of(path)
+    content = read_record(path, way_out)
+    with reading(path, way_out):
+        if FORMAT not in content:
+            content = former(content)
+        known = {field.name for field in fields(cast(Any, kind))}
+        told = {name: value for name, value in content.items() if name in known}
+        return cast(Typed, _adapter(cast(Hashable, kind)).validate_json(json.dumps(told)))
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(cast(Any, kind))
 
 
 def read_table(path: Path, record: Record, way_out: str) -> pd.DataFrame:

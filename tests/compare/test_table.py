@@ -10,7 +10,7 @@ from vitrial.compare.scores import run_scores
 from vitrial.compare.table import arm_table, caption, chance, render, unlike
 from vitrial.errors import VitrialError
 
-ARMS = [("random", "resnet50")]
+ARMS = [("random", "resnet50", "resnet50 / random")]
 COST = {
     "parameters": 25_000_000,
     "training_seconds": 120.0,
@@ -64,10 +64,22 @@ def test_rows_are_by_initialization_then_backbone_in_the_protocols_order():
     runs, arms = [], [("b", "vit"), ("a", "vit"), ("b", "cnn"), ("a", "cnn")]
     for start, backbone in reversed(arms):
         identity, predictions, cost = run_of(backbone, 1, 8)
-        runs.append(({**identity, "initialization": start}, predictions, cost))
-    table = arm_table(run_scores(runs), "accuracy", arms)
+        named = {"initialization": start, "arm": f"{backbone} / {start}"}
+        runs.append((identity | named, predictions, cost))
+    table = arm_table(run_scores(runs), "accuracy", [(*a, f"{a[1]} / {a[0]}") for a in arms])
     rows = table[["initialization", "backbone"]].to_numpy().tolist()
     assert rows == [["b", "vit"], ["b", "cnn"], ["a", "vit"], ["a", "cnn"]]
+
+
+def test_arms_that_differ_by_their_recipe_alone_have_rows_of_their_own():
+    runs = []
+    for arm, right in (("slow", 6), ("fast", 9)):
+        identity, predictions, cost = run_of("resnet50", 1, right)
+        runs.append((identity | {"arm": arm}, predictions, cost))
+    arms = [("random", "resnet50", "slow"), ("random", "resnet50", "fast")]
+    table = arm_table(run_scores(runs), "accuracy", arms)
+    assert table["median"].tolist() == [0.6, 0.9]
+    assert "resnet50 (fast)" in render(table, "accuracy", "t", "markdown")
 
 
 def test_a_single_repetition_has_no_deviation():
@@ -96,7 +108,7 @@ def test_unknown_format_lists_the_known(scores):
 
 
 def test_an_arm_without_runs_stays_in_the_table(scores):
-    table = arm_table(scores, "accuracy", [*ARMS, ("imagenet", "resnet50")])
+    table = arm_table(scores, "accuracy", [*ARMS, ("imagenet", "resnet50", "resnet50 / imagenet")])
     assert table["repetitions"].tolist() == [3, 0]
     last = render(table, "accuracy", "t", "markdown").splitlines()[-1]
     assert last.startswith("| imagenet | resnet50 | - | - | 0 |")
@@ -126,7 +138,14 @@ def test_lower_is_better_is_said():
     assert "lower" not in caption("data", "roc_auc", 4)
 
 
-RECORD = {"arm": "a", "precision": "32-true", "device": "x86_64", "weights_sha256": None}
+VERSIONS = {"vitrial": "0.2.0+1", "torch": "2.9.0"}
+RECORD = {
+    "arm": "a",
+    "precision": "32-true",
+    "device": "x86_64",
+    "program": VERSIONS,
+    "weights_sha256": None,
+}
 
 
 def test_in_what_runs_are_unlike():
@@ -140,6 +159,9 @@ def test_in_what_runs_are_unlike():
     assert device.endswith("x86_64: a; NVIDIA H100: b")
     (files,) = unlike([RECORD | {"weights_sha256": sha} for sha in ("1", "2")])
     assert "different files: a" in files
+    (program,) = unlike([RECORD, RECORD | {"arm": "b", "program": VERSIONS | {"torch": "2.9.1"}}])
+    assert "by different versions of the program" in program
+    assert program.endswith("torch 2.9.0: a; torch 2.9.1: b")
     assert unlike([]) == []
 
 
@@ -149,9 +171,11 @@ def test_chance():
 
 
 def test_no_name_and_no_figure_is_broken_at_80_columns(scores):
-    arms = [("transfer:fundus+dino", "xcit_nano_12_p16_224")]
-    of_arm = scores.assign(initialization=arms[0][0], backbone=arms[0][1], weights=None)
+    start, backbone = "transfer:fundus+dino", "xcit_nano_12_p16_224"
+    arms = [(start, backbone, f"{backbone} / {start}")]
+    named = {"initialization": start, "backbone": backbone, "arm": arms[0][2]}
+    of_arm = scores.assign(**named, weights=None)
     console = Console(width=80, file=io.StringIO())
     console.print(render(arm_table(of_arm, "accuracy", arms), "accuracy", "title", "terminal"))
-    for whole in (*arms[0], "0.800 ± 0.200"):
+    for whole in (start, backbone, "0.800 ± 0.200"):
         assert whole in console.file.getvalue()

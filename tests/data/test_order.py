@@ -9,7 +9,7 @@ from vitrial.data.sources.medmnist import MedMnistData
 from vitrial.errors import VitrialError
 from vitrial.metrics import quadratic_kappa
 from vitrial.protocol import Protocol
-from vitrial.study.execute import prepare_datasets
+from vitrial.study.datasets import prepare_datasets
 
 GRADES = ["none", "mild", "moderate", "severe"]
 

@@ -13,7 +13,7 @@ from vitrial.data.sources.phantom import PhantomData
 from vitrial.data.unlabeled import prepare_unlabeled
 from vitrial.errors import DataError, VitrialError
 from vitrial.protocol import Image, Protocol, Split
-from vitrial.study.execute import fingerprints, prepare_datasets
+from vitrial.study.datasets import fingerprints, prepare_datasets
 from vitrial.study.plan import plan
 
 IMAGE = Image(resize=32)

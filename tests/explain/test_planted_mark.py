@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from rich.console import Console
 
 import vitrial
 from vitrial.compare.explanations import LOCATED, against_baselines, is_baseline, method_table
@@ -18,7 +17,6 @@ from vitrial.explain.measure import measure
 SIDE, MARK = 96, 24
 REPETITIONS = 3
 """Even a model that is never wrong may spread its attention: what holds on average is asked for."""
-QUIET = Console(quiet=True)
 PROTOCOL = f"""
 name: mark
 data: {{source: csv, root: data, table: table.csv, group: patient, mask: mask}}
@@ -58,7 +56,7 @@ def trained_on(root, cache, *, informative, repetitions):
     table.to_csv(root / "data" / "table.csv", index=False)
     (root / "mark.yaml").write_text(f"{PROTOCOL}repetitions: {repetitions}\n")
     protocol = vitrial.load_protocol(root / "mark.yaml")
-    return vitrial.run(protocol, root / "study", cache=cache, console=QUIET)
+    return vitrial.run(protocol, root / "study", cache=cache, listen=lambda event: None)
 
 
 def measured(study, cache):
@@ -67,7 +65,7 @@ def measured(study, cache):
     tables = []
     for run, folder in study.runs():
         trained = vitrial.load_model(folder.path)
-        names = {name: run[name] for name in ("arm", "repetition")}
+        names = {"arm": run.arm, "repetition": run.repetition}
         tables += [
             measure(trained, subject, method, faithful=False).assign(method=method, **names)
             for method in (*trained.methods, *trained.baselines(trained.methods))

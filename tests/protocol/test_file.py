@@ -338,7 +338,10 @@ arms = st.lists(
         {
             "backbone": st.sampled_from(["resnet18", "deit_tiny_patch16_224"]),
             "initialization": st.sampled_from(["random", "imagenet"]),
-            "base_lr": st.none() | rates,
+            "recipe": st.none()
+            | st.fixed_dictionaries(
+                {}, optional={"base_lr": rates, "clip_norm": st.none() | rates}
+            ),
         }
     ),
     min_size=1,

@@ -59,7 +59,10 @@ def complaints(**changes: Any) -> str:
         ({"byol": {"epochs": 5}}, "warmup_epochs 10 exceed epochs 5"),
         ({"dino": {"global_views": [{"scale": [0.5, 0.2]}, {}]}}, "must rise to 1 at most"),
         ({"dino": {"sigma": [2.0, 0.1]}}, "the lower bound 2 exceeds the upper 0.1"),
-        ({"arms": [{"backbone": "resnet18", "base_lr": 1e-7}]}, "below recipe.plateau.final_lr"),
+        (
+            {"arms": [{"backbone": "resnet18", "recipe": {"base_lr": 1e-7}}]},
+            "arms[0].recipe.base_lr: 1e-06 exceeds",
+        ),
         ({"recipe": {"base_lr": 1e-7}}, "exceeds recipe.base_lr"),
         ({"recipe": {"sampling": "balanced", "class_weights": "balanced"}}, "choose one"),
         ({"pretrain": {}}, "nothing is pretrained"),
@@ -148,10 +151,28 @@ def test_order_of_grades_allows_kappa_on_diagnoses() -> None:
 
 
 def test_arms_may_have_their_own_rate() -> None:
-    arm = Arm(backbone="resnet18", base_lr=3e-4)
+    arm = Arm(backbone="resnet18", recipe={"base_lr": 3e-4})
     protocol = make(arms=[arm, Arm(backbone="resnet34")])
     rates = [protocol.recipe_of(arm).base_lr for arm in protocol.arms]
     assert rates == [3e-4, 1e-4]
+
+
+def test_arms_may_have_a_recipe_of_their_own_in_a_part_of_its_keys() -> None:
+    changes = {"optimizer": "adamw", "plateau": {"patience": 3}}
+    arm = Arm(backbone="resnet18", recipe=changes, id="adamw")
+    protocol = make(arms=[arm, Arm(backbone="resnet18")], recipe={"plateau": {"factor": 0.5}})
+    recipe = protocol.recipe_of(arm)
+    assert (recipe.optimizer, recipe.plateau.patience, recipe.plateau.factor) == ("adamw", 3, 0.5)
+    assert [arm.name for arm in protocol.arms] == ["adamw", "resnet18 / random"]
+    again = Protocol.model_validate_json(protocol.model_dump_json())
+    assert again.recipe_of(again.arms[0]) == recipe
+    assert again.hash() == protocol.hash()
+
+
+def test_two_arms_that_differ_by_their_recipe_need_an_id() -> None:
+    arms = [{"backbone": "resnet18"}, {"backbone": "resnet18", "recipe": {"optimizer": "adamw"}}]
+    assert "to compare recipes, give each an id" in complaints(arms=arms)
+    assert len(make(arms=[arms[0], arms[1] | {"id": "adamw"}]).arms) == 2
 
 
 def test_hash_changes_with_anything_and_with_nothing_else() -> None:

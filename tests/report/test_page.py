@@ -6,15 +6,14 @@ import pandas as pd
 import pytest
 
 from vitrial.data.audit.audit import audit_prepared
-from vitrial.data.audit.checks import write_problems
 from vitrial.data.prepared import prepare_data
 from vitrial.data.sources.phantom import PhantomData
 from vitrial.errors import Problem
 from vitrial.protocol import Arm, Protocol
-from vitrial.records import write_record
 from vitrial.report import sections
 from vitrial.report.page import write_report
 from vitrial.store.run_folder import RunFolder
+from vitrial.store.stage import Attempt, Machine, Normalization, Result
 from vitrial.store.study import Study
 from vitrial.study.plan import plan
 
@@ -59,11 +58,14 @@ def test_the_page_is_self_contained(study):
     assert "https://" not in page
 
 
-def test_status_and_strangers(study):
+def test_status_and_stale_runs(study):
     status = study.status()
     assert status["status"].tolist() == ["failed", "left"]
     assert study.stale_runs() == []
-    (study.path / "runs" / "resnet10t-random-1-000000000000").mkdir()
+    stale = RunFolder(study.path / "runs" / "resnet10t-random-1-000000000000")
+    stale.path.mkdir()
+    assert study.stale_runs() == [], "nobody has been at work in it"
+    stale.begin(Attempt(Machine("cpu", "32-true", 1, "x86_64"), {}))
     assert study.stale_runs() == ["runs/resnet10t-random-1-000000000000"]
 
 
@@ -72,7 +74,8 @@ def test_what_was_found_in_the_data_is_shown_with_contact_sheets(study, pixel_ca
     data = prepare_data(protocol.data, protocol.split, protocol.image, pixel_caches)
     image = data.manifest["image"][0]
     problems = [Problem(image, "<b>is odd</b>", "look", fatal=False), Problem("=1", "is no", "x")]
-    write_problems(problems, study.path / "problems.csv")
+    stages = plan(protocol, {"data": data.fingerprint()})
+    study = Study.write(study.path, protocol, data, stages, problems)
     assert image in write_report(study).read_text(encoding="utf-8"), "without an audit too"
     audit_prepared(data, study.path / "audit")
     page = write_report(study).read_text(encoding="utf-8")
@@ -152,20 +155,30 @@ def test_self_supervision_is_shown_with_the_neighbors_before_and_after(tmp_path,
 
 def test_runs_of_different_precisions_and_machines_are_said_above_every_table(study):
     machines = [
-        {"device": "cpu", "precision": "32-true", "cpu": "x86_64"},
-        {"device": "NVIDIA H100", "precision": "bf16-mixed", "cpu": "x86_64"},
+        Machine(device="cpu", precision="32-true", threads=1, cpu="x86_64"),
+        Machine(device="NVIDIA H100", precision="bf16-mixed", threads=1, cpu="x86_64"),
     ]
-    for stage, machine in zip(study.facts["stages"], machines, strict=True):
-        folder = RunFolder(study.path / stage["folder"])
-        write_record(folder.path / "run.json", {"machines": [machine]})
+    for stage, machine in zip(study.facts.stages, machines, strict=True):
+        folder = RunFolder(study.path / stage.folder)
+        folder.begin(Attempt(machine, {}))
         folder.write_predictions(
             pd.DataFrame(
                 {"split": "test", "target": [0, 1, 2, 3], "knn": 0}
                 | {f"logit_{c}": [float(c == k) for k in range(4)] for c in range(4)}
             )
         )
-        result = {"training_seconds": 60.0, "images_per_second": 9.0, "parameters": 10**6}
-        folder.finish(result | {"best_epoch": 1, "epochs": 1}, [])
+        folder.finish(
+            Result(
+                epochs=1,
+                history=[],
+                training_seconds=60.0,
+                images_per_second=9.0,
+                classes=study.facts.classes,
+                normalization=Normalization((0.5,), (0.5,)),
+                parameters=10**6,
+                best_epoch=1,
+            )
+        )
     page = write_report(study).read_text(encoding="utf-8")
     for shown in (study.caption(), page, (study.path / "report" / "table.md").read_text()):
         assert "in different precisions" in shown

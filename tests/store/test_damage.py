@@ -14,7 +14,15 @@ from typer.testing import CliRunner
 import vitrial
 from vitrial.cli import app
 from vitrial.errors import VitrialError
-from vitrial.layout import CHECKPOINT, CHECKPOINT_BEFORE, METRICS, PREDICTIONS, RESULT, RUN
+from vitrial.layout import (
+    ATTEMPTS,
+    CHECKPOINT,
+    CHECKPOINT_BEFORE,
+    METRICS,
+    PREDICTIONS,
+    RESULT,
+    STAGE,
+)
 from vitrial.records import DamagedError
 from vitrial.store.run_folder import RunFolder
 from vitrial.train import fit
@@ -62,12 +70,12 @@ def study(finished, tmp_path):
 
 
 def run_of(study, arm="random"):
-    (folder,) = [f for s, f in vitrial.load_study(study).runs() if s["initialization"] == arm]
+    (folder,) = [f for s, f in vitrial.load_study(study).runs() if s.initialization == arm]
     return folder.path
 
 
 def predictions_of(study):
-    return {s["name"]: folder.predictions() for s, folder in vitrial.load_study(study).runs()}
+    return {s.name: folder.predictions() for s, folder in vitrial.load_study(study).runs()}
 
 
 def assert_same_predictions(study, other):
@@ -109,7 +117,7 @@ def test_every_damaged_file_of_a_run_is_said_by_status_and_repaired(finished, st
     folder = run_of(study, "random+dino")
     weights = (folder / "weights.safetensors").read_bytes()
     (folder / "weights.safetensors").write_bytes(weights[:1000])
-    (folder / RUN).write_text("{}")
+    (folder / STAGE).write_text("{}")
     (run_of(study) / RESULT).write_text("")
     status = invoke("status", study).output
     assert "2 damaged" in status or "1 damaged" in status
@@ -143,8 +151,8 @@ def interrupted(root, pixel_caches, monkeypatch):
         patched.setattr(fit, "save_checkpoint", saving)
         result = invoke("run", root / "tiny.yaml", "--out", root / "s", "--cache", pixel_caches)
     assert result.exit_code == 130
-    (folder,) = (root / "s" / "runs").glob("*")
-    return root / "s", folder
+    (checkpoint,) = (root / "s" / "runs").glob(f"*/{CHECKPOINT}")
+    return root / "s", checkpoint.parent
 
 
 DAMAGE = {
@@ -183,7 +191,7 @@ def test_with_both_checkpoints_run_and_metrics_damaged_a_run_begins_again(
     finished, tmp_path, pixel_caches, monkeypatch
 ):
     study, folder = interrupted(tmp_path, pixel_caches, monkeypatch)
-    for name in (CHECKPOINT, CHECKPOINT_BEFORE, RUN, METRICS):
+    for name in (CHECKPOINT, CHECKPOINT_BEFORE, STAGE, ATTEMPTS, METRICS):
         (folder / name).write_bytes(b"{}")
     assert invoke("status", study).exit_code == 0
     assert f"{METRICS} is damaged" in vitrial.load_study(study).status()["why"][0]
@@ -333,6 +341,7 @@ def test_a_study_of_another_version_is_said_to_be_one(tmp_path):
     from vitrial.records import write_record
 
     facts = {"stages": [], "classes": [], "fingerprint": "", "split": "", "data": ""}
+    facts["protocol"] = ""
     write_record(tmp_path / "study.json", {**facts, "registered": {"name": "x", "novel": 1}})
     with pytest.raises(VitrialError, match="another version of vitrial"):
         vitrial.load_study(tmp_path)

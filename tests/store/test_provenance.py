@@ -3,13 +3,15 @@
 import pytest
 
 from vitrial.protocol import Arm, Protocol
-from vitrial.records import write_record
-from vitrial.store.provenance import chain_of, provenance
+from vitrial.store.facts import Entry, chain_of
+from vitrial.store.provenance import provenance
+from vitrial.store.run_folder import RunFolder
+from vitrial.store.stage import Attempt, Machine, Normalization, Result, Weights
 from vitrial.study.plan import plan
 
 FINGERPRINTS = {"data": "d", "other": "o", "unlabeled": "u"}
-MACHINE = {"device": "cpu", "precision": "32-true", "threads": 1, "cpu": "x86_64"}
-GPU = {"device": "NVIDIA H100", "precision": "bf16-mixed", "threads": 8, "cpu": "x86_64"}
+MACHINE = Machine(device="cpu", precision="32-true", threads=1, cpu="x86_64")
+GPU = Machine(device="NVIDIA H100", precision="bf16-mixed", threads=8, cpu="x86_64")
 SHA = "ba7816bf"
 
 
@@ -24,23 +26,24 @@ def entries(*starts, repetitions=5, **changes):
         repetitions=repetitions,
         **changes,
     )
-    return [
-        {
-            "folder": stage.folder,
-            "kind": stage.kind,
-            "arm": stage.arm.name,
-            "start": stage.start.folder if stage.start else None,
-        }
-        for stage in plan(protocol, FINGERPRINTS)
-    ]
+    return tuple(map(Entry.of, plan(protocol, FINGERPRINTS)))
 
 
-def record(root, stage, seconds, machines=(MACHINE,), weights=None):
-    folder = root / stage["folder"]
-    folder.mkdir(parents=True)
-    write_record(folder / "run.json", {"machines": list(machines)})
-    result = {"training_seconds": seconds, "weights": weights, "epochs": 1}
-    write_record(folder / "result.json", result)
+def record(root, stage, seconds, machines=(MACHINE,), weights=None, program=None):
+    folder = RunFolder(root / stage.folder)
+    folder.path.mkdir(parents=True)
+    for machine in machines:
+        folder.begin(Attempt(machine, program or {}))
+    result = Result(
+        epochs=1,
+        history=[],
+        training_seconds=seconds,
+        images_per_second=1.0,
+        classes=(),
+        normalization=Normalization((0.5,), (0.5,)),
+        weights=weights,
+    )
+    folder.finish(result)
 
 
 SECONDS = {"pretrain": 1000.0, "selfsupervise": 600.0, "finetune": 100.0}
@@ -48,8 +51,8 @@ SECONDS = {"pretrain": 1000.0, "selfsupervise": 600.0, "finetune": 100.0}
 
 def of_arm(root, stages, ending):
     for stage in stages:
-        record(root, stage, SECONDS[stage["kind"]])
-    runs = [s for s in stages if s["kind"] == "finetune" and s["arm"].endswith(ending)]
+        record(root, stage, SECONDS[stage.kind])
+    runs = [s for s in stages if s.kind == "finetune" and s.arm.endswith(ending)]
     return provenance(root, runs[0], stages)
 
 
@@ -75,7 +78,7 @@ def test_a_pretraining_of_its_own_is_paid_in_full(tmp_path):
 
 def test_the_chain_begins_with_the_first_stage():
     stages = entries("transfer:other+dino", repetitions=1)
-    assert [s["kind"] for s in chain_of(stages[-1], stages)] == [
+    assert [s.kind for s in chain_of(stages[-1], stages)] == [
         "pretrain",
         "selfsupervise",
         "finetune",
@@ -84,7 +87,7 @@ def test_the_chain_begins_with_the_first_stage():
 
 def test_weights_and_machines_are_those_of_the_whole_chain(tmp_path):
     stages = entries("imagenet+dino", repetitions=1)
-    weights = {"tag": "tv_in1k", "file": "resnet18.tv_in1k", "sha256": SHA}
+    weights = Weights("tv_in1k", "resnet18.tv_in1k", SHA)
     record(tmp_path, stages[0], 600.0, machines=[GPU], weights=weights)
     record(tmp_path, stages[1], 100.0)
     found = provenance(tmp_path, stages[1], stages)
@@ -93,7 +96,15 @@ def test_weights_and_machines_are_those_of_the_whole_chain(tmp_path):
     assert found["device"] == "NVIDIA H100 and x86_64"
 
 
+def test_the_programs_of_the_whole_chain_are_told(tmp_path):
+    stages = entries("random+dino", repetitions=1)
+    record(tmp_path, stages[0], 600.0, program={"vitrial": "1", "torch": "2.9.0"})
+    record(tmp_path, stages[1], 100.0, program={"vitrial": "1", "torch": "2.9.1"})
+    found = provenance(tmp_path, stages[1], stages)
+    assert found["program"] == {"vitrial": "1", "torch": "2.9.0 and 2.9.1"}
+
+
 def test_a_file_of_ones_own_goes_by_its_name(tmp_path):
     stages = entries("file:w.pth", repetitions=1)
-    record(tmp_path, stages[0], 1.0, weights={"tag": None, "file": "w.pth", "sha256": SHA})
+    record(tmp_path, stages[0], 1.0, weights=Weights(None, "w.pth", SHA))
     assert provenance(tmp_path, stages[0], stages)["weights"] == "w.pth"

@@ -1,6 +1,34 @@
 import json
 
+from vitrial.protocol import Arm, Augment, Image, Recipe
 from vitrial.store.run_folder import RunFolder
+from vitrial.store.stage import Attempt, Labeled, Machine, Normalization, Result, Stage
+
+HERE = Attempt(Machine("cpu", "32-true", 1, "x86_64"), {"vitrial": "1"})
+THERE = Attempt(Machine("NVIDIA H100", "bf16-mixed", 8, "x86_64"), {"vitrial": "1"})
+STAGE = Stage(
+    kind="finetune",
+    arm=Arm(backbone="resnet18", recipe=Recipe(base_lr=0.1)),
+    repetition=2,
+    dataset="data",
+    recipe=Recipe(base_lr=0.1 + 0.2),
+    seed=2**62 + 1,
+    versions=(1, 2),
+    image=Image(),
+    augment=Augment(),
+    data="d",
+    endpoint="roc_auc",
+    labeled=Labeled(0.1, 2**62 + 3),
+)
+RESULT = Result(
+    epochs=1,
+    history=[{"epoch": 1, "score": 0.1 + 0.2, "train_loss": 1e-17}],
+    training_seconds=1 / 3,
+    images_per_second=2 / 3,
+    classes=("a", "b"),
+    normalization=Normalization((0.1,), (0.2,)),
+    best_epoch=1,
+)
 
 
 def test_life_of_a_run(tmp_path):
@@ -11,18 +39,21 @@ def test_life_of_a_run(tmp_path):
         assert folder.status == "running"
         with RunFolder(folder.path).claim() as second:
             assert not second
-        folder.begin({"stage": "x", "machine": "cpu"})
+        folder.begin(HERE)
     assert folder.status == "left"
     folder.fail("The loss is no longer finite.")
     assert folder.status == "failed"
     assert folder.failure() == "The loss is no longer finite."
-    folder.begin({"stage": "x", "machine": "cpu"})
+    folder.begin(HERE)
     assert folder.status == "left"
-    folder.begin({"stage": "x", "machine": "another"})
-    assert json.loads((folder.path / "run.json").read_text())["machines"] == ["cpu", "another"]
+    folder.begin(THERE)
+    assert folder.attempts() == (HERE, THERE)
     (folder.path / "checkpoint.pt").touch()
-    folder.finish({"epochs": 3}, [])
+    folder.lay_down(STAGE)
+    folder.finish(RESULT)
     assert folder.status == "done"
+    assert (folder.stage(), folder.result()) == (STAGE, RESULT)
+    assert folder.stage().key == STAGE.key
     assert not (folder.path / "checkpoint.pt").exists()
 
 

@@ -35,7 +35,8 @@ def test_a_study_ends_with_a_sentence_and_goes_on(tmp_path, pixel_caches, monkey
     assert str(study / "runs").replace(" ", "") in said.replace(" ", "")
     assert " MB" in said
     assert "1 failed, 2 left" in invoke("status", study).output
-    (run,) = (study / "runs").glob("*")
+    (metrics,) = (study / "runs").glob("*/metrics.jsonl")
+    run = metrics.parent
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
     result = invoke("run", study, "--cache", pixel_caches)
     assert result.exit_code == 0, result.output

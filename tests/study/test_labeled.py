@@ -13,16 +13,16 @@ from vitrial.study.execute import run
 def trained_on(tmp_path, pixel_caches, small_protocol, monkeypatch):
     """The training images of each run by arm and repetition; training itself is left out."""
     text = small_protocol.read_text().replace("repetitions: 1", "repetitions: 2")
-    text = text.replace("  - backbone: resnet10t\n    initialization: transfer:fundus+dino\n", "")
+    text = text.replace("  - backbone: test_resnet\n    initialization: transfer:fundus+dino\n", "")
     small_protocol.write_text(text[: text.index("sources:")] + text[text.index("recipe:") :])
     small_protocol.write_text(small_protocol.read_text() + "split: {labeled: 0.3}\n")
     seen = {}
 
     def no_fit(model, training, path, *rest):
-        identity = json.loads((path / "run.json").read_text())
+        stage = json.loads((path / "stage.json").read_text())
         names = frozenset(training.data.rows_of("train")["image"])
-        seen[identity["arm"]["backbone"], identity["repetition"]] = names
-        assert identity["labeled"]["share"] == 0.3
+        seen[stage["arm"]["backbone"], stage["repetition"]] = names
+        assert stage["labeled"]["share"] == 0.3
         raise VitrialError("not trained")
 
     monkeypatch.setattr("vitrial.study.run.fit", no_fit)

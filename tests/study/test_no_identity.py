@@ -76,7 +76,7 @@ split: {fractions: [0.5, 0.25, 0.25]}
 image: {resize: 40}
 augment: {crop: 32}
 arms:
-  - {backbone: resnet10t, initialization: random+dino}
+  - {backbone: test_resnet, initialization: random+dino}
 recipe: {base_lr: 1.0e-3, batch_size: 16, warmup_steps: 2, epochs: 1}
 dino:
   {epochs: 1, warmup_epochs: 1, batch_size: 16, base_lr: 4.0e-3, hidden_dim: 32, output_dim: 32,

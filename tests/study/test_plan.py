@@ -1,8 +1,10 @@
 import pytest
 
 from vitrial.protocol import Arm, Plateau, Protocol, Recipe
+from vitrial.store.facts import chain_of
 from vitrial.study.plan import plan
 from vitrial.study.tune import tuning_stages
+from vitrial.study.versions import VERSIONS
 
 ARMS = [
     Arm(backbone="resnet10t"),
@@ -38,7 +40,7 @@ def test_a_shared_pretraining_is_planned_once_and_before_its_runs():
     assert sum(stage.kind == "finetune" for stage in stages) == 9
     for i, stage in enumerate(stages):
         if stage.start is not None:
-            assert stage.start.key in [earlier.key for earlier in stages[:i]]
+            assert stage.start in [earlier.folder for earlier in stages[:i]]
 
 
 def test_folders_are_unique():
@@ -91,6 +93,25 @@ def test_the_tag_of_the_weights_is_part_of_the_key_and_not_of_the_seed():
     assert len({stage.seed for stage in stages}) == 1
 
 
+def test_keys_are_the_same_on_every_machine(tmp_path, monkeypatch):
+    """Neither a build of torch nor a file of timm's weights that lies here is part of one."""
+    arms = [Arm(backbone="resnet50", initialization="imagenet:tv_in1k"), ARMS[1]]
+    before = keys_by_name(plan(protocol_with(arms=arms), FINGERPRINTS))
+    monkeypatch.setenv("VITRIAL_CACHE", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "resnet50.tv_in1k.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.0.1+cpu")
+    assert keys_by_name(plan(protocol_with(arms=arms), FINGERPRINTS)) == before
+
+
+def test_a_version_renames_its_own_kind_of_stage_and_what_follows(monkeypatch):
+    base = keys_by_name(plan(ladder(), FINGERPRINTS))
+    monkeypatch.setitem(VERSIONS, "selfsupervise", 1000)
+    other = keys_by_name(plan(ladder(), FINGERPRINTS))
+    changed = {name for name in base if base[name] != other[name]}
+    assert changed == {name for name in base if "+dino" in name or "+byol" in name}
+
+
 def test_seeds_differ_between_arms_and_repetitions():
     stages = plan(protocol_with(), FINGERPRINTS)
     assert len({stage.seed for stage in stages}) == len(stages)
@@ -121,10 +142,10 @@ def test_sources_have_safe_names_of_their_own(name):
 
 def test_a_pretraining_selects_by_what_needs_no_order():
     kappa = protocol_with(data=PHANTOM_GRADES, endpoint="quadratic_kappa")
-    endpoints = {stage.kind: stage.inputs["endpoint"] for stage in plan(kappa, FINGERPRINTS)}
+    endpoints = {stage.kind: stage.endpoint for stage in plan(kappa, FINGERPRINTS)}
     assert endpoints == {"pretrain": "balanced_accuracy", "finetune": "quadratic_kappa"}
     auc = plan(protocol_with(endpoint="roc_auc"), FINGERPRINTS)
-    assert {stage.inputs["endpoint"] for stage in auc} == {"roc_auc"}
+    assert {stage.endpoint for stage in auc} == {"roc_auc"}
 
 
 LADDER = ["random", "random+dino", "transfer:other", "transfer:other+dino", "transfer:other+byol"]
@@ -144,7 +165,7 @@ def test_a_ladder_of_initializations_shares_its_rungs():
     assert kinds(stages).count("pretrain") == 1
     assert kinds(stages).count("selfsupervise") == 3
     assert kinds(stages).count("finetune") == 15
-    chains = {str(stage.arm.origin): kinds(stage.chain) for stage in stages}
+    chains = {str(stage.arm.origin): kinds(chain_of(stage, stages)) for stage in stages}
     assert chains == {
         "random": ["finetune"],
         "random+dino": ["selfsupervise", "finetune"],
@@ -153,7 +174,7 @@ def test_a_ladder_of_initializations_shares_its_rungs():
         "transfer:other+byol": ["pretrain", "selfsupervise", "finetune"],
     }
     for i, stage in enumerate(stages):
-        assert stage.start is None or stage.start.key in {earlier.key for earlier in stages[:i]}
+        assert stage.start is None or stage.start in {earlier.folder for earlier in stages[:i]}
 
 
 def test_a_pretraining_for_each_repetition_is_asked_for():
@@ -163,12 +184,12 @@ def test_a_pretraining_for_each_repetition_is_asked_for():
     assert len({stage.seed for stage in stages}) == len(stages)
     assert len({stage.folder for stage in stages}) == len(stages)
     for stage in stages:
-        assert {earlier.repetition for earlier in stage.chain} == {stage.repetition}
+        assert {earlier.repetition for earlier in chain_of(stage, stages)} == {stage.repetition}
 
 
 def test_an_arms_own_rate_changes_no_pretraining():
     one, other = (
-        [Arm(backbone="resnet10t", initialization="transfer:other+dino", base_lr=rate)]
+        [Arm(backbone="resnet10t", initialization="transfer:other+dino").with_rate(rate)]
         for rate in (1e-4, 1e-3)
     )
     first, second = (plan(protocol_with(arms=arms), FINGERPRINTS) for arms in (one, other))
@@ -198,10 +219,10 @@ def test_labels_are_drawn_anew_for_each_repetition_and_alike_for_all_arms():
     draws = {}
     for stage in stages:
         if stage.kind == "finetune":
-            draws.setdefault(stage.repetition, set()).add(stage.inputs["labeled"]["seed"])
+            draws.setdefault(stage.repetition, set()).add(stage.labeled.seed)
     assert all(len(seeds) == 1 for seeds in draws.values()), "arms are compared on the same labels"
     assert len(set.union(*draws.values())) == 3
-    assert all("labeled" not in stage.inputs for stage in stages if stage.kind == "pretrain")
+    assert all(stage.labeled is None for stage in stages if stage.kind == "pretrain")
 
 
 def test_the_share_of_labels_decides_a_run_and_all_labels_need_no_draw():
@@ -211,4 +232,4 @@ def test_the_share_of_labels_decides_a_run_and_all_labels_need_no_draw():
     )
     changed = {name for name in tenth if tenth[name] != fifth[name]}
     assert changed == {name for name in tenth if "pretraining" not in name}
-    assert all("labeled" not in stage.inputs for stage in plan(protocol_with(), FINGERPRINTS))
+    assert all(stage.labeled is None for stage in plan(protocol_with(), FINGERPRINTS))

@@ -11,7 +11,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from vitrial.errors import VitrialError
+from vitrial.errors import MissingError, VitrialError
 from vitrial.protocol import Arm, Protocol, Recipe
 from vitrial.study import preflight as module
 from vitrial.study.execute import run
@@ -96,8 +96,9 @@ def test_arms_without_weights_are_skipped_if_asked(tmp_path: Path, offline: Path
         imagenet("resnet10t"),
         Arm(backbone="resnet10t", initialization="imagenet+dino"),
     )
-    said = refusal(protocol, tmp_path / "study")
-    assert "--skip-missing goes on without resnet10t / imagenet, resnet10t / imagenet+dino." in said
+    with pytest.raises(MissingError) as refused:
+        preflight(protocol, tmp_path / "study")
+    assert refused.value.skippable == ("resnet10t / imagenet", "resnet10t / imagenet+dino")
     skipped = preflight(protocol, tmp_path / "study", skip_missing=True)
     assert list(skipped) == ["resnet10t / imagenet", "resnet10t / imagenet+dino"]
     assert "could not be downloaded" in refusal(
@@ -217,7 +218,7 @@ def test_an_impossible_rate_is_refused_before_anything_else(
     tmp_path: Path, rate: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vitrial.study.tune.preflight", None)
-    with pytest.raises(VitrialError, match="--rate"):
+    with pytest.raises(VitrialError, match="The rate"):
         tune_rates(protocol_of(), [1e-3, rate], tmp_path)
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from vitrial.cli import app
 
-OPTIONS = ["--backbone", "resnet10t", "--epochs", "2", "--batch-size", "8", "--crop", "32"]
+OPTIONS = ["--backbone", "test_resnet", "--epochs", "2", "--batch-size", "8", "--crop", "32"]
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_weights_that_timm_loads_and_the_same_bits_again(folder, method):
     result = pretrain(folder, "--method", method)
     assert result.exit_code == 0, result.output
     file = folder / "out" / "weights.safetensors"
-    assert timm.create_model("resnet10t", num_classes=0, checkpoint_path=str(file))
+    assert timm.create_model("test_resnet", num_classes=0, checkpoint_path=str(file))
     lines = (folder / "out" / "metrics.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row["epoch"] for row in rows] == [1, 2]
@@ -64,17 +64,17 @@ def test_a_folder_is_never_used_for_another_recipe(folder):
 
 
 def test_what_is_wrong_is_a_sentence(folder):
-    assert "--method must be dino or byol, not 'dno'" in sentence(
+    assert "The method must be byol or dino, not 'dno'" in sentence(
         pretrain(folder, "--method", "dno")
     )
-    assert "--start must be random, imagenet" in sentence(
+    assert "The start must be random, imagenet" in sentence(
         pretrain(folder, "--start", "random+dino")
     )
     assert "timm has no backbone 'resnet10'" in sentence(pretrain(folder, "--backbone", "resnet10"))
-    assert "takes no images of --crop 40 pixels: 32 or 48 would do" in sentence(
+    assert "takes no images of a crop of 40 pixels: 32 or 48 would do" in sentence(
         pretrain(folder, "--backbone", "xcit_nano_12_p16_224", "--crop", "40")
     )
-    assert "The weights of resnet10t are not at" in sentence(
+    assert "The weights of test_resnet are not at" in sentence(
         pretrain(folder, "--start", "file:nowhere.pth")
     )
     assert not (folder / "cache").exists()

@@ -1,8 +1,9 @@
 """A study that was killed goes on to the bit, and the number of workers changes no bit."""
 
+import os
 import signal
-import subprocess
-import sys
+from importlib import import_module
+from multiprocessing import get_context
 
 import pandas as pd
 import pytest
@@ -10,30 +11,25 @@ import pytest
 from vitrial.protocol.file import load_protocol
 from vitrial.study.execute import run
 
-# Kills itself at the n-th call of a function, before or after the call.
-KILLER = """
-import os, signal, sys
-from importlib import import_module
-from pathlib import Path
-import vitrial
 
-module, name, when, n, protocol, out, cache = sys.argv[1:]
-owner = import_module(module)
-original, calls = getattr(owner, name), 0
+def run_killed(module, name, when, n, protocol, out, cache):
+    """A study whose process kills itself at the n-th call of a function, before or after it."""
+    owner = import_module(module)
+    original, calls = getattr(owner, name), 0
 
-def killing(*args, **kwargs):
-    global calls
-    calls += 1
-    if calls == int(n) and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    result = original(*args, **kwargs)
-    if calls == int(n):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
+    def killing(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls == n and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*args, **kwargs)
+        if calls == n:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
 
-setattr(owner, name, killing)
-vitrial.run(vitrial.load_protocol(protocol), out, cache=Path(cache))
-"""
+    setattr(owner, name, killing)
+    run(load_protocol(protocol), out, cache=cache)
+
 
 MOMENTS = {
     "in the middle of an epoch": ("vitrial.train.fit", "augment_batch", "before", 8),
@@ -52,7 +48,7 @@ MOMENTS = {
 
 
 def all_predictions(study):
-    return {stage["name"]: folder.predictions() for stage, folder in study.runs()}
+    return {stage.name: folder.predictions() for stage, folder in study.runs()}
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +70,13 @@ def assert_same_bits(first, second):
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_and_continued(moment, uninterrupted, small_protocol, tmp_path, pixel_caches):
-    module, name, when, n = MOMENTS[moment]
-    arguments = [module, name, when, str(n), str(small_protocol), str(tmp_path / "study")]
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLER, *arguments, str(pixel_caches)], capture_output=True
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    arguments = (*MOMENTS[moment], small_protocol, tmp_path / "study", pixel_caches)
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["vitrial.study.execute"])  # imported once for all
+    process = context.Process(target=run_killed, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     study = run(load_protocol(small_protocol), tmp_path / "study", cache=pixel_caches)
     assert len(study.runs()) == 3
     assert_same_bits(study, uninterrupted)
@@ -101,6 +98,6 @@ def test_workers_change_no_bit(workers, uninterrupted, small_protocol, tmp_path,
 
 @pytest.mark.slow
 def test_a_finished_study_is_not_run_again(uninterrupted, pixel_caches, monkeypatch):
-    monkeypatch.setattr("vitrial.study.execute.run_stage", None)
+    monkeypatch.setattr("vitrial.study.carry_out.run_stage", None)
     study = run(uninterrupted.protocol, uninterrupted.path, cache=pixel_caches)
     assert (study.status()["status"] == "done").all()

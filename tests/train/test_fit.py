@@ -40,7 +40,7 @@ def training_on(data, **recipe):
 
 def model_for(data):
     torch.manual_seed(0)
-    return build_backbone("resnet10t", len(data.classes), 1, AUGMENT.crop)
+    return build_backbone("test_resnet", len(data.classes), 1, AUGMENT.crop)
 
 
 def run(data, folder, **recipe):
@@ -224,7 +224,7 @@ def test_a_network_learns_the_phantoms(pixel_caches, tmp_path):
     augment = Augment(crop=56, scale=(0.8, 1.0))
     training = Training(data, recipe, augment, "quadratic_kappa", data.mean, data.std, seed=0)
     torch.manual_seed(0)
-    model = build_backbone("resnet10t", 5, 3, 56)
+    model = build_backbone("test_resnet", 5, 3, 56)
     history = fit(model, training, tmp_path, launch(recipe.precision))
     assert max(row["score"] for row in history) > 0.4
     assert history[-1]["train_loss"] < history[0]["train_loss"]

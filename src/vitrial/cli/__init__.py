@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vitrial.cli import compare, data, protocols, study, trial, weights
+from vitrial.cli import analyze, compare, cost, data, protocols, study, trial, verdict, weights
 from vitrial.terminal import escape_unprintable
 
 app = typer.Typer(
@@ -50,13 +50,17 @@ def _group(name: str, purpose: str, **commands: Callable[..., None]) -> None:
 
 for _command in (
     trial.demo,
+    verdict.plan,
     trial.run,
     trial.prepare,
     trial.tune,
     study.status,
     study.table,
+    verdict.verdict,
     study.report,
     study.explain,
+    analyze.analyze,
+    cost.cost,
     compare.compare,
     weights.pretrain,
 ):

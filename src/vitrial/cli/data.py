@@ -12,7 +12,7 @@ from vitrial.cli.options import (
     Overwrite,
     Root,
 )
-from vitrial.cli.sentences import out_console, sentences
+from vitrial.cli.sentences import out_console, report_problems, sentences
 
 
 def info(
@@ -47,7 +47,6 @@ def audit(
     """Audit a data set before any training; exit with 1 if something in it cannot be used."""
     with sentences():
         from vitrial.data.audit.audit import audit_dataset
-        from vitrial.data.audit.checks import report_problems
         from vitrial.data.sources import load_dataset
         from vitrial.layout import AUDIT_FACTS
         from vitrial.outputs import refuse_foreign

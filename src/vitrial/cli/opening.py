@@ -22,10 +22,13 @@ def open_study(folder: Path) -> Study:
 
 
 def print_result(study: Study) -> None:
-    """Write the report, and print the table and where the report is."""
+    """Write the report, and print the table, the verdict and where the report is."""
+    from vitrial.compare.sentences import render as verdict
     from vitrial.compare.table import render
     from vitrial.report.page import write_report
 
     path = write_report(study)
     out_console.print(render(study.table(), study.protocol.endpoint, study.caption(), "terminal"))
+    said = verdict(study.verdict(), [], "terminal")
+    out_console.print(said, soft_wrap=True, highlight=False, markup=False)
     out_console.print(f"Report: {path.resolve()}", soft_wrap=True, highlight=False)

@@ -6,8 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vitrial.terminal import BROKEN_PIPE, PipedConsole, Stopped, discard_output, stoppable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vitrial.errors import Problem
 
 out_console, err_console = PipedConsole(), PipedConsole(stderr=True)
 
@@ -21,19 +27,24 @@ def sentences(problems: Path | None = None) -> Iterator[None]:
     Args:
         problems: A CSV for the whole list of what is wrong with a data set.
     """
-    from vitrial.errors import DataError, VitrialError
+    from vitrial.errors import DataError, MissingError, VitrialError
+    from vitrial.events import listening
 
     try:
         with stoppable():
             try:
-                yield
+                with listening():
+                    yield
             finally:
                 sys.stdout.flush()  # at exit a closed pipe could no longer be answered
     except DataError as error:
-        from vitrial.data.audit.checks import report_problems
-
         report_problems(error.problems, err_console, problems)
         _print_error(str(error))
+        sys.exit(1)
+    except MissingError as error:
+        hint = f"\n--skip-missing goes on without {', '.join(error.skippable)}"
+        hint += "." if error.enough else ", once the rest is there."
+        _print_error(f"{error}{hint if error.skippable else ''}")
         sys.exit(1)
     except VitrialError as error:
         _print_error(str(error))
@@ -51,6 +62,17 @@ def sentences(problems: Path | None = None) -> Iterator[None]:
         with suppress(OSError):  # the terminal may be gone
             err_console.print(f"Stopped by {stopped}; the same command goes on from here.")
         sys.exit(stopped.code)
+
+
+def report_problems(problems: list[Problem], console: Console, path: Path | None = None) -> None:
+    """Print problems with data as a table, and write all of them to a CSV if one is asked for."""
+    from vitrial.data.audit.checks import write_problems
+    from vitrial.problem_table import print_problems
+
+    if path is not None:
+        write_problems(problems, path)
+    if not print_problems(problems, console) and path is None:
+        console.print("The whole list: vitrial prepare PROTOCOL --problems FILE.csv")
 
 
 def _print_error(sentence: str) -> None:

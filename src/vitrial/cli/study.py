@@ -18,7 +18,8 @@ from vitrial.cli.sentences import out_console, sentences
 def status(study: StudyFolder) -> None:
     """Show which runs are done, running, failed and left."""
     with sentences():
-        from vitrial.study.progress import stale_runs_sentence, status_table
+        from vitrial.cli.tables import status_table
+        from vitrial.store.study import stale_runs_sentence
 
         loaded = open_study(study)
         out_console.print(status_table(loaded.status()))

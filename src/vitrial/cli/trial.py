@@ -17,7 +17,7 @@ from vitrial.cli.options import (
     SkipMissing,
     Workers,
 )
-from vitrial.cli.sentences import out_console, sentences
+from vitrial.cli.sentences import out_console, report_problems, sentences
 
 
 def demo(
@@ -66,10 +66,9 @@ def prepare(
 ) -> None:
     """Check a data set and decode it into the pixel cache, before any training."""
     with sentences(problems):
-        from vitrial.data.audit.checks import report_problems
         from vitrial.outputs import refuse_existing
         from vitrial.protocol.file import load_protocol
-        from vitrial.study.execute import prepare_datasets
+        from vitrial.study.datasets import prepare_datasets
 
         if problems:
             refuse_existing(problems, overwrite)
@@ -102,8 +101,9 @@ def tune(
 ) -> None:
     """Search each arm's base learning rate on validation, and write a protocol with the best."""
     with sentences():
+        from vitrial.cli.tables import tuning_table
         from vitrial.protocol.file import load_protocol
-        from vitrial.study.tune import RATES, tune_rates, tuning_table
+        from vitrial.study.tune import RATES, tune_rates
 
         result = tune_rates(
             load_protocol(protocol, root),

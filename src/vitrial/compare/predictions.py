@@ -189,7 +189,7 @@ def compare_runs(
         groups=runs.groups,
         effect=effect,
         verdict=verdict(ends[0], ends[1], margin),
-        probability_of_improvement=_improvement(
+        probability_of_improvement=improvement(
             np.array([gain(score) for score in scores_a]),
             np.array([gain(score) for score in scores_b]),
         ),
@@ -197,7 +197,13 @@ def compare_runs(
     )
 
 
-def _improvement(a: np.ndarray, b: np.ndarray) -> float:
+def improvement(a: np.ndarray, b: np.ndarray) -> float:
+    """How often a run of the first beats one of the second, over all pairs, ties by half.
+
+    Args:
+        a: (runs,) gains of the first, where higher is better.
+        b: (runs,) of the second.
+    """
     difference = a[:, None] - b[None, :]
     return float((difference > 0).mean() + 0.5 * (difference == 0).mean())
 

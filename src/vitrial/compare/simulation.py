@@ -59,13 +59,15 @@ def draw_test_set(
 
 def draw_logits(
     test: TestSet,
-    qualities: Sequence[float],
+    qualities: Sequence[float] | np.ndarray,
     generator: np.random.Generator,
     *,
     ordered: bool = False,
     shared: float = 0.6,
     by_patient: float = 0.4,
-) -> list[np.ndarray]:
+    arms: Sequence[int] | None = None,
+    by_arm: float = 0.0,
+) -> np.ndarray:
     """Draw the logits of runs.
 
     Args:
@@ -74,25 +76,76 @@ def draw_logits(
             in its standard deviations.
         generator: Of the draws.
         ordered: Whether the classes are grades, and errors mostly go to neighbors.
-        shared: Share of the noise's variance that is common to all runs, in [0, 1].
-        by_patient: Share of the common variance that is common to a patient's images, in [0, 1].
+        shared: See `draw_noise`, as for the three below.
+        by_patient: Likewise.
+        arms: Likewise.
+        by_arm: Likewise.
 
     Returns:
-        For each run (n, classes).
+        (runs, n, classes).
+    """
+    noise = draw_noise(
+        test,
+        len(qualities),
+        generator,
+        ordered=ordered,
+        shared=shared,
+        by_patient=by_patient,
+        arms=arms,
+        by_arm=by_arm,
+    )
+    return to_logits(test, np.asarray(qualities), noise, ordered=ordered)
+
+
+def draw_noise(
+    test: TestSet,
+    runs: int,
+    generator: np.random.Generator,
+    *,
+    ordered: bool = False,
+    shared: float = 0.6,
+    by_patient: float = 0.4,
+    arms: Sequence[int] | None = None,
+    by_arm: float = 0.0,
+) -> np.ndarray:
+    """Draw what hides each image's class from each run.
+
+    Args:
+        test: Images.
+        runs: Number of runs.
+        generator: Of the draws.
+        ordered: Whether the classes are grades, on one axis; else each class has an axis.
+        shared: Share of the noise's variance that is common to all runs, in [0, 1].
+        by_patient: Share of the common variance that is common to a patient's images, in [0, 1].
+        arms: The arm of each run, from 0; all of one arm if left out.
+        by_arm: Share of the noise's variance that is common to an arm's runs alone, in
+            [0, 1 - shared]: arms err on different images.
+
+    Returns:
+        (runs, n, axes), of variance 1.
     """
     n, axes = len(test.targets), 1 if ordered else test.classes
-    patients = generator.standard_normal((test.groups.max() + 1, axes))[test.groups]
-    images = generator.standard_normal((n, axes))
-    common = np.sqrt(by_patient) * patients + np.sqrt(1 - by_patient) * images
-    return [
-        _logits(test, quality, np.sqrt(shared) * common + np.sqrt(1 - shared) * own, ordered)
-        for quality in qualities
-        for own in [generator.standard_normal((n, axes))]
-    ]
+
+    def draw() -> np.ndarray:
+        patients = generator.standard_normal((test.groups.max() + 1, axes))[test.groups]
+        images = generator.standard_normal((n, axes))
+        return np.asarray(np.sqrt(by_patient) * patients + np.sqrt(1 - by_patient) * images)
+
+    common = draw()
+    of_arm = np.stack([draw() for _ in set(arms)]) if by_arm and arms is not None else None
+    own = generator.standard_normal((runs, n, axes))
+    noise = np.sqrt(shared) * common + np.sqrt(1 - shared - by_arm) * own
+    if of_arm is not None:
+        noise += np.sqrt(by_arm) * of_arm[np.asarray(arms)]
+    return np.asarray(noise)
 
 
-def _logits(test: TestSet, quality: float, noise: np.ndarray, ordered: bool) -> np.ndarray:
+def to_logits(
+    test: TestSet, qualities: np.ndarray, noise: np.ndarray, *, ordered: bool = False
+) -> np.ndarray:
+    """What runs of these qualities (runs,) make of the noise (runs, n, axes)."""
     grade = np.arange(test.classes)
+    quality = qualities[:, None, None]
     if ordered:
         seen = test.targets[:, None] * quality + noise
         return np.asarray(-((seen - grade * quality) ** 2) / 2)

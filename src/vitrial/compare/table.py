@@ -14,17 +14,20 @@ from vitrial.errors import VitrialError
 from vitrial.metrics import ENDPOINTS
 
 
-def arm_table(scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str]]) -> pd.DataFrame:
+def arm_table(
+    scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str, str]]
+) -> pd.DataFrame:
     """Summarize the test scores of each arm.
 
     Args:
         scores: Of `run_scores`.
         endpoint: The protocol's.
-        arms: Initialization and backbone of each, in the protocol's order.
+        arms: Initialization, backbone and name of each, in the protocol's order.
 
     Returns:
         A row per arm, by initialization and then backbone as in the paper, both in the protocol's
-        order; an arm without a finished run has no figures. Columns `initialization`, `backbone`;
+        order; an arm without a finished run has no figures. Columns `initialization`, `backbone`,
+        `arm`;
         `weights` (the tag in timm, or the file, that the arm started from); `median`, `std` (of
         the sample; missing for a single repetition), `lowest`, `highest` and `repetitions` of the
         endpoint; `knn` (median balanced accuracy of nearest neighbors), `calibration_error`
@@ -34,9 +37,9 @@ def arm_table(scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str
         `images_per_second` (median, without validation); `precision` and `device`.
     """
     test = scores[scores["split"] == "test"]
-    initializations = list(dict.fromkeys(initialization for initialization, _ in arms))
+    initializations = list(dict.fromkeys(initialization for initialization, *_ in arms))
     rows = sorted(arms, key=lambda arm: initializations.index(arm[0]))
-    by_arm = test.groupby(["initialization", "backbone"], sort=False)
+    by_arm = test.groupby(["initialization", "backbone", "arm"], sort=False)
     table = by_arm.agg(
         weights=("weights", _all_of),
         median=(endpoint, "median"),
@@ -55,7 +58,7 @@ def arm_table(scores: pd.DataFrame, endpoint: str, arms: Sequence[tuple[str, str
         precision=("precision", _all_of),
         device=("device", _all_of),
     )
-    index = pd.MultiIndex.from_tuples(rows, names=["initialization", "backbone"])
+    index = pd.MultiIndex.from_tuples(rows, names=["initialization", "backbone", "arm"])
     table = table.reindex(index).reset_index()
     return table.astype({"repetitions": "Int64"}).fillna({"repetitions": 0})
 
@@ -72,6 +75,7 @@ def _all_of(names: pd.Series) -> str | None:
 UNLIKE = {
     "precision": "in different precisions",
     "device": "on different machines",
+    "program": "by different versions of the program",
 }
 
 
@@ -79,10 +83,12 @@ def unlike(records: Sequence[dict[str, Any]]) -> list[str]:
     """In what the runs of a table differ besides their arms, a sentence each.
 
     Args:
-        records: Of each run its `arm`, `precision`, `device` and `weights_sha256`, as in
-            `vitrial.store.provenance`.
+        records: Of each run its `arm`, `precision`, `device`, `program` and `weights_sha256`, as
+            in `vitrial.store.provenance`.
     """
     sentences = []
+    programs = _told_apart([record["program"] for record in records])
+    records = [record | {"program": p} for record, p in zip(records, programs, strict=True)]
     for name, how in UNLIKE.items():
         arms: dict[str, dict[str, None]] = {}
         for record in records:
@@ -97,6 +103,13 @@ def unlike(records: Sequence[dict[str, Any]]) -> list[str]:
     if mixed:
         sentences.append(f"Runs of one arm started from different files: {', '.join(mixed)}")
     return sentences
+
+
+def _told_apart(programs: list[dict[str, str]]) -> list[str]:
+    """Of each program the versions in which they differ, in words."""
+    names = dict.fromkeys(name for program in programs for name in program)
+    differing = [name for name in names if len({p.get(name) for p in programs}) > 1]
+    return [" ".join(f"{name} {p.get(name, 'unknown')}" for name in differing) for p in programs]
 
 
 def chance(endpoint: str, classes: int) -> float | None:
@@ -120,7 +133,7 @@ def in_words(table: pd.DataFrame, endpoint: str) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Initialization": table["initialization"],
-            "Backbone": table["backbone"],
+            "Backbone": _backbones(table),
             "Weights": table["weights"].fillna("-"),
             ENDPOINTS[endpoint].label: [
                 _figure(median, "{:.3f}") + ("" if math.isnan(std) else f" ± {std:.3f}")
@@ -137,6 +150,15 @@ def in_words(table: pd.DataFrame, endpoint: str) -> pd.DataFrame:
             "Images/s": [_figure(value, "{:.0f}") for value in table["images_per_second"]],
         }
     )
+
+
+def _backbones(table: pd.DataFrame) -> list[str]:
+    """The backbones, with the arm's id where the protocol gives one."""
+    columns = (table[name].astype(str) for name in ("initialization", "backbone", "arm"))
+    return [
+        backbone if arm == f"{backbone} / {initialization}" else f"{backbone} ({arm})"
+        for initialization, backbone, arm in zip(*columns, strict=True)
+    ]
 
 
 def _figure(value: float, pattern: str) -> str:

@@ -52,8 +52,8 @@ class UnlabeledImages(Dataset[torch.Tensor]):
         return int(self.ends[-1])
 
     def fingerprint(self) -> str:
-        """Changes with any image."""
-        return digest([[cache.key, rows.tolist()] for cache, rows in self.parts])
+        """Changes with any pixel, or the order of the images."""
+        return digest([[cache.shape[1:], cache.content_of(rows)] for cache, rows in self.parts])
 
     def __getitem__(self, positions: np.ndarray) -> torch.Tensor:
         """Images uint8 (b, height, width, channels) at these positions."""

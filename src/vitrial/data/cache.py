@@ -18,15 +18,14 @@ import numpy as np
 import pandas as pd
 import PIL
 from filelock import FileLock
-from rich.console import Console
-from rich.filesize import decimal
 from xxhash import xxh3_64_intdigest
 
-from vitrial.atomic import partial_prefix, remove_leftovers, write_json
+from vitrial.atomic import partial_prefix, readable, remove_leftovers, write_json
 from vitrial.data.io.decode import DECODING, dicom_decoders
 from vitrial.data.io.decoding import decode_all
 from vitrial.data.manifest import Dataset
 from vitrial.errors import Problem, VitrialError
+from vitrial.events import Note, tell
 from vitrial.protocol import Image, digest
 
 COLUMNS = ("image", "sha256", "bytes", "width", "height", "mode")
@@ -92,7 +91,7 @@ class PixelCache:
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Images uint8 (len(rows), height, width, channels), in the order of `rows`.
 
-        A damaged cache is made anew first, which is said on standard error.
+        A damaged cache is made anew first, which is told.
 
         Args:
             rows: Integers in [0, n), in any order, repeated or not.
@@ -111,6 +110,10 @@ class PixelCache:
                 raise
         self._restore(rows, self._remake)
         return self._verified(rows)
+
+    def content_of(self, rows: np.ndarray) -> str:
+        """Changes with any pixel of these images, or their order; by their checksums alone."""
+        return hashlib.sha256(self._checksums[rows].astype("<u8").tobytes()).hexdigest()
 
     def verify(self) -> None:
         """Read every image.
@@ -328,8 +331,7 @@ def _publish(new: Path, path: Path) -> None:
 
 
 def _say_damaged(path: Path) -> None:
-    sentence = f"The pixel cache {path} is damaged: it is made anew."
-    Console(stderr=True).print(sentence, soft_wrap=True, highlight=False, markup=False)
+    tell(Note(f"The pixel cache {path} is damaged: it is made anew."))
 
 
 def _check_space(root: Path, n: int, image: Image) -> None:
@@ -337,6 +339,6 @@ def _check_space(root: Path, n: int, image: Image) -> None:
     free = shutil.disk_usage(root).free
     if needed > free:
         raise VitrialError(
-            f"The pixel cache needs {decimal(needed)} in {root}, where {decimal(free)} are free: "
+            f"The pixel cache needs {readable(needed)} in {root}, where {readable(free)} are free: "
             "make room, or name another place with VITRIAL_CACHE."
         )

@@ -87,13 +87,15 @@ class Prepared:
         return split_hash(self.manifest["image"].tolist(), self.manifest["split"].tolist())
 
     def fingerprint(self) -> str:
-        """Changes with any file, preparation, label, group or split that a run could see.
+        """Changes with any pixel, label, group or split that a run could see, or their order.
 
-        Further images without labels are no part of it (see `UnlabeledImages.fingerprint`), nor
-        is which labels a run uses (see `labeled_subset`).
+        Whatever gives the same pixels, such as another Pillow, leaves it as it is. Further images
+        without labels are no part of it (see `UnlabeledImages.fingerprint`), nor is which labels a
+        run uses (see `labeled_subset`).
         """
-        table = self.manifest[["image", "target", "group", "split", "row"]]
-        return digest([self.cache.key, self.classes, sorted(map(list, table.to_numpy().tolist()))])
+        table = self.manifest[["image", "target", "group", "split"]].to_numpy().tolist()
+        pixels = self.cache.content_of(self.manifest["row"].to_numpy())
+        return digest([self.cache.shape[1:], pixels, self.classes, table])
 
 
 def prepare_data(

@@ -1,1 +1,4 @@
-"""Predictions, and the metrics that score them."""
+"""Predictions of a model, image by image, and nearest neighbors of its features.
+
+Imports models, data, the protocol and the leaves.
+"""

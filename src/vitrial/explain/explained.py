@@ -10,6 +10,7 @@ import pandas as pd
 
 from vitrial.explain.shown import Shown, read_shown
 from vitrial.layout import EXPLAINED, MEASURES, SANITY, SHOWN
+from vitrial.legacy import translated_table
 from vitrial.records import read_bytes, read_record, read_table, reading
 
 
@@ -39,10 +40,10 @@ def read_explained(folder: Path) -> Explained | None:
         return None
     way_out = f"`vitrial explain {shlex.quote(str(folder.parent))}` computes it anew"
     record = read_record(folder / EXPLAINED, way_out) if (folder / EXPLAINED).exists() else {}
-    measures = read_table(folder / MEASURES, record, way_out)
+    measures = translated_table(read_table(folder / MEASURES, record, way_out))
     sanity, shown = pd.DataFrame(), []
     if record or (folder / SANITY).exists():
-        sanity = read_table(folder / SANITY, record, way_out)
+        sanity = translated_table(read_table(folder / SANITY, record, way_out))
     if record or (folder / SHOWN).exists():
         read_bytes(folder / SHOWN, record, way_out)
         with reading(folder / SHOWN, way_out):

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
 
-from vitrial.data.audit.checks import report_problems
 from vitrial.data.cache import prepare
 from vitrial.data.io.files import Files
 from vitrial.data.io.hidden_names import HiddenNames, hide_names
@@ -16,6 +14,7 @@ from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import load_dataset
 from vitrial.data.sources.folder import list_images
 from vitrial.errors import VitrialError
+from vitrial.events import ProblemsFound, tell
 from vitrial.explain.subject import Subject
 from vitrial.protocol import Protocol
 from vitrial.protocol.file import relocated
@@ -57,9 +56,9 @@ def drawn_images(
     """
     protocol = relocated(study.protocol, root)
     data = prepare_data(protocol.data, protocol.split, protocol.image, cache_root)
-    if (
-        data.split_hash() != study.facts["split"]
-        or data.fingerprint() != study.facts["fingerprint"]
+    if data.split_hash() != study.facts.split or (
+        study.facts.format > 1  # version 0.1 took fingerprints otherwise
+        and data.fingerprint() != study.facts.fingerprint
     ):
         raise VitrialError(
             f"The data are not those of {study.path}: images, labels, groups or split have changed "
@@ -75,10 +74,10 @@ def drawn_images(
     return Subject(rows, data.cache, reader, protocol.augment.crop)
 
 
-def own_images(
-    path: Path, protocol: Protocol, cache_root: Path | None, console: Console
-) -> Subject:
+def own_images(path: Path, protocol: Protocol, cache_root: Path | None) -> Subject:
     """Images of the user's, prepared like those of the study; nothing is known of them.
+
+    Images that cannot be used are told; the others are explained.
 
     If there are DICOM files, all files go by other names: see `hide_names`.
 
@@ -86,23 +85,22 @@ def own_images(
         path: A file, a folder or a .zip.
         protocol: The study's.
         cache_root: Where pixel caches lie.
-        console: Where images that cannot be used are told; the others are explained.
 
     Raises:
         VitrialError: There is no image that can be used.
     """
     single = path.is_file() and path.suffix.lower() != ".zip"
     files = Files(path.parent if single else path)
-    names, problems = ([path.name], []) if single else list_images(files, "--images")
+    names, problems = ([path.name], []) if single else list_images(files, "the images")
     manifest = pd.DataFrame({"image": names}, dtype=str)
     dataset = Dataset("images", manifest, [], files, problems)
     dataset = hide_names(dataset, names if single else ())
     cache, found = prepare(dataset, protocol.image, cache_root)
     if problems := dataset.problems + found:
-        report_problems(problems, console)
+        tell(ProblemsFound(tuple(problems)))
     rows = cache.index[["image"]].assign(label="", row=range(len(cache.index)))
     if rows.empty:
-        raise VitrialError("None of the images that --images names can be used.")
+        raise VitrialError(f"None of the images in {path} can be used.")
     subject = rows.assign(group=rows["image"])
     return Subject(subject, cache, dataset.reader, protocol.augment.crop)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -14,9 +13,9 @@ from vitrial.evaluate.predict import CentralView
 from vitrial.explain.maps import fitting_methods
 from vitrial.explain.measure import TrainedModel
 from vitrial.models.backbone import build_backbone
-from vitrial.protocol import Arm
 from vitrial.seeds import seed_of
 from vitrial.store.run_folder import RunFolder
+from vitrial.store.stage import Result, Stage
 from vitrial.train.launch import launch
 
 HEADLINE = ("attention", "gradcam")
@@ -35,29 +34,29 @@ def load_model(folder: Path | str) -> TrainedModel:
     stage = RunFolder(Path(folder))
     if not stage.is_finished:
         raise VitrialError(f"{folder} is not the folder of a finished run: `vitrial status` helps.")
-    run = stage.identity()
-    if run["kind"] != "finetune":
+    run, result = stage.stage(), stage.result()
+    if run.kind != "finetune":
         raise VitrialError(f"{folder} is of a pretraining, which answers nothing: name a run's.")
-    fabric = launch(run["recipe"]["precision"])
-    normalization = stage.result()["normalization"]
-    view = CentralView(run["crop"], normalization["mean"], normalization["std"], fabric.device)
-    model = _build(run)
+    fabric = launch(run.recipe.precision)
+    crop, channels, normalization = run.augment.crop, run.image.channels, result.normalization
+    view = CentralView(crop, normalization.mean, normalization.std, fabric.device)
+    model = _build(run, result)
     model.load_state_dict(load_file(stage.weights()))
     # As in training: the layout that convolutions are fastest in.
     model = model.to(memory_format=torch.channels_last).to(fabric.device).eval()
-    blank = torch.zeros(1, run["crop"], run["crop"], run["channels"], dtype=torch.uint8)
+    blank = torch.zeros(1, crop, crop, channels, dtype=torch.uint8)
     fitting = fitting_methods(model, view(blank))
     headline = next(method for method in (*HEADLINE, *fitting) if method in fitting)
-    return TrainedModel(model, view, fabric.autocast, run["classes"], fitting, headline)
+    return TrainedModel(model, view, fabric.autocast, list(result.classes), fitting, headline)
 
 
 def random_model(folder: Path) -> nn.Module:
     """The architecture of a run with random weights, the same at every call."""
-    run = RunFolder(folder).identity()
-    torch.manual_seed(seed_of(run["seed"], "sanity"))
-    return _build(run).eval()
+    run, result = RunFolder(folder).stage(), RunFolder(folder).result()
+    torch.manual_seed(seed_of(run.seed, "sanity"))
+    return _build(run, result).eval()
 
 
-def _build(run: dict[str, Any]) -> nn.Module:
-    name = Arm(**run["arm"]).model
-    return build_backbone(name, len(run["classes"]), run["channels"], run["crop"])
+def _build(run: Stage, result: Result) -> nn.Module:
+    classes, channels, crop = len(result.classes), run.image.channels, run.augment.crop
+    return build_backbone(run.arm.model, classes, channels, crop)

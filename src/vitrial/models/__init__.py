@@ -1,1 +1,4 @@
-"""Backbones by name, the weights that they start from, and what fits them."""
+"""Backbones by name, the weights that they start from, and what fits them.
+
+Imports data, the protocol and the leaves.
+"""

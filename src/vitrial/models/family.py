@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
+import timm
+import torch
 from torch import nn
 
 Family = Literal["cnn", "transformer", "hybrid", "other"]
@@ -62,3 +65,17 @@ def _attends(model: nn.Module) -> bool:
 def _convolves(model: nn.Module) -> bool:
     convolutions = (part for part in model.modules() if isinstance(part, nn.Conv2d))
     return any(max(c.kernel_size) > 1 and c.stride != c.kernel_size for c in convolutions)
+
+
+@cache
+def family_of(backbone: str) -> Family:
+    """The family of a backbone of timm's, by its name; no weights are loaded.
+
+    Args:
+        backbone: A name, perhaps with a tag.
+    """
+    try:
+        with torch.device("meta"):  # which allocates and computes nothing
+            return family(timm.create_model(backbone, pretrained=False))
+    except (NotImplementedError, RuntimeError):  # what the meta device cannot do
+        return family(timm.create_model(backbone, pretrained=False))

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from vitrial.metrics import ENDPOINTS
 from vitrial.protocol.arm import Arm
 from vitrial.protocol.checks import MOST_ARMS, find_clashes
+from vitrial.protocol.comparison import MOST_COMPARISONS, RegisteredComparison
 from vitrial.protocol.data import Data, DataSection
 from vitrial.protocol.recipe import Plateau, Recipe
-from vitrial.protocol.section import AbsolutePath, Fraction, Section, Seed
+from vitrial.protocol.section import AbsolutePath, EndpointName, Fraction, Section, Seed
 from vitrial.protocol.selfsupervision import (
     LocalViews,
     SelfSupervision,
@@ -40,23 +40,13 @@ __all__ = [
     "Plateau",
     "Protocol",
     "Recipe",
+    "RegisteredComparison",
     "Section",
     "SelfSupervision",
     "Split",
     "View",
     "digest",
 ]
-
-
-def _known_endpoint(name: Any) -> Any:
-    if name not in list(ENDPOINTS):
-        *others, last = map(repr, ENDPOINTS)
-        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
-    return name
-
-
-EndpointName = Annotated[str, BeforeValidator(_known_endpoint)]
-"""A name of `vitrial.metrics.ENDPOINTS`."""
 
 
 if TYPE_CHECKING:
@@ -91,6 +81,9 @@ class Protocol(Methods):
         endpoint: The primary metric, by which validation selects and the table reports.
             `quadratic_kappa` is for ordered classes; of `log_loss` and `brier` lower is better.
         margin: Smallest difference of the endpoint that matters.
+        comparisons: What the trial claims of which arms, registered before anything is trained. If
+            left out, the paper's claims for the arms at hand
+            (`vitrial.protocol.comparison.default_comparisons`).
         repetitions: Runs of an arm, each with a seed of its own.
         seed: Another seed repeats the whole study otherwise.
     """
@@ -109,6 +102,7 @@ class Protocol(Methods):
     share_pretraining: bool = True
     endpoint: EndpointName
     margin: Fraction = 0.02
+    comparisons: list[RegisteredComparison] | None = Field(None, max_length=MOST_COMPARISONS)
     repetitions: int = Field(5, ge=1, le=1000)
     seed: Seed = 0
 
@@ -124,10 +118,8 @@ class Protocol(Methods):
         return self
 
     def recipe_of(self, arm: Arm) -> Recipe:
-        """The recipe with the arm's own base learning rate, where it has one."""
-        return self.recipe.model_copy(
-            update={} if arm.base_lr is None else {"base_lr": arm.base_lr}
-        )
+        """The recipe with what the arm states in its place."""
+        return Recipe.model_validate(_merged(self.recipe.model_dump(), arm.changes))
 
     def recipe_of_method(self, method: str) -> SelfSupervision:
         """How a method of self-supervision trains, by its name."""
@@ -137,6 +129,15 @@ class Protocol(Methods):
     def hash(self) -> str:
         """12 hexadecimal digits that change with anything in the protocol."""
         return digest(self.model_dump(mode="json"))
+
+
+def _merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A group of keys with others in their place; groups within it are merged likewise."""
+    nested = {
+        key: _merged(content[key], value) if isinstance(value, dict) else value
+        for key, value in changes.items()
+    }
+    return content | nested
 
 
 def digest(content: Any) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_serializer, field_validator
 
 from vitrial.protocol.initialization import Initialization, parse_initialization
-from vitrial.protocol.section import Rate, Section, absolute
+from vitrial.protocol.recipe import Recipe
+from vitrial.protocol.section import Section, absolute
 
 
 class Arm(Section):
@@ -24,12 +26,16 @@ class Arm(Section):
             .safetensors or .pth file of this architecture); or `transfer:NAME` (supervised
             pretraining on the entry NAME of `sources`). Each may be followed by a method,
             such as `+dino`: self-supervision on the training images.
-        base_lr: This arm's own base learning rate.
+        recipe: Where this arm is fine-tuned otherwise than by the protocol's recipe: the keys that
+            are given replace that recipe's, such as `{base_lr: 3e-4, optimizer: adamw}`.
+        id: What the arm is called; `backbone / initialization` if left out. Arms of the same
+            backbone and initialization, which differ by their recipes, need one each.
     """
 
     backbone: str
     initialization: str = "random"
-    base_lr: Rate | None = None
+    recipe: Recipe | None = None
+    id: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
 
     @property
     def origin(self) -> Initialization:
@@ -55,8 +61,22 @@ class Arm(Section):
 
     @property
     def name(self) -> str:
-        """`backbone / initialization`, as it stands in tables."""
-        return f"{self.backbone} / {self.origin}"
+        """Its id, or `backbone / initialization`: names it in tables and makes its seeds."""
+        return self.id or f"{self.backbone} / {self.origin}"
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The keys of the recipe that the arm states, and their values."""
+        return {} if self.recipe is None else self.recipe.model_dump(exclude_unset=True)
+
+    def with_rate(self, base_lr: float) -> Arm:
+        """The arm with another base learning rate of its own."""
+        recipe = Recipe.model_validate({**self.changes, "base_lr": base_lr})
+        return self.model_copy(update={"recipe": recipe})
+
+    @field_serializer("recipe")
+    def _given_keys(self, recipe: Recipe | None) -> dict[str, Any] | None:
+        return None if recipe is None else recipe.model_dump(mode="json", exclude_unset=True)
 
     @field_validator("initialization")
     @classmethod

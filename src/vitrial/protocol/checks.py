@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vitrial.metrics import ENDPOINTS
 from vitrial.protocol.selfsupervision import RECIPES
 from vitrial.protocol.yaml_lines import Location, dotted
+from vitrial.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from vitrial.protocol import Arm, Data, Protocol, Recipe
@@ -49,6 +50,7 @@ def find_clashes(protocol: Protocol) -> list[Clash]:
         *_recipe_clashes(protocol.recipe, "recipe"),
         *_pretrain_clashes(protocol),
         *_endpoint_clashes(protocol),
+        *_comparison_clashes(protocol),
     ]
 
 
@@ -156,10 +158,18 @@ def _arm_clashes(protocol: Protocol) -> Iterator[Clash]:
             known = ", ".join(protocol.sources) or "there are none"
             sentence = f"'{origin.base}' names no entry of sources ({known})"
             yield Clash(sentence, (initialization, ("sources", origin.of)))
-        final_lr = protocol.recipe.plateau.final_lr
-        if arm.base_lr is not None and arm.base_lr < final_lr:
-            sentence = f"{arm.base_lr:g} lies below recipe.plateau.final_lr {final_lr:g}"
-            yield Clash(sentence, (("arms", i, "base_lr"), ("recipe", "plateau", "final_lr")))
+        if arm.changes:
+            yield from _arm_recipe_clashes(protocol, i, arm)
+
+
+def _arm_recipe_clashes(protocol: Protocol, place: int, arm: Arm) -> Iterator[Clash]:
+    """Combinations of an arm's own recipe and the protocol's, where the arm adds them."""
+    of_all = {clash.sentence for clash in _recipe_clashes(protocol.recipe, "recipe")}
+    for clash in _recipe_clashes(protocol.recipe_of(arm), "recipe"):
+        if clash.sentence not in of_all:
+            key = clash.keys[0][1:]
+            stated = next((k[1:] for k in clash.keys if k[1] in arm.changes), key)
+            yield Clash(clash.sentence, (("arms", place, "recipe", *stated), *clash.keys))
 
 
 def _pair_clashes(protocol: Protocol) -> Iterator[Clash]:
@@ -172,6 +182,8 @@ def _pair_clashes(protocol: Protocol) -> Iterator[Clash]:
             sentence = f"the arm '{names[j]}' is listed already"
             if one.origin != other.origin:
                 sentence += ": to compare weights, name them by timm:TAG"
+            elif one.id is None and one.changes != other.changes:
+                sentence += ": to compare recipes, give each an id"
             yield Clash(sentence, backbones + starts)
         ours, theirs = (arm.backbone.partition(".")[0] for arm in (one, other))
         if origins[i].kind == "file" and origins[i].base == origins[j].base and ours != theirs:
@@ -224,3 +236,27 @@ def _endpoint_clashes(protocol: Protocol) -> Iterator[Clash]:
         )
         keys = (("endpoint",), ("data", "classes"), ("data", "source"), ("data", "task"))
         yield Clash(sentence, keys)
+
+
+def _comparison_clashes(protocol: Protocol) -> Iterator[Clash]:
+    names = [arm.name for arm in protocol.arms]
+    listed: dict[tuple[object, ...], int] = {}
+    for i, comparison in enumerate(protocol.comparisons or []):
+        treatment, control = comparison.treatment, comparison.control
+        at: Location = ("comparisons", i)
+        keys: tuple[Location, ...] = ((*at, "treatment"), (*at, "control"))
+        for key, name in zip(keys, (treatment, control), strict=True):
+            if name not in names:
+                hint = did_you_mean(name, names) or f": choose {' or '.join(names[:10])}"
+                yield Clash(f"no arm is called '{name}'{hint}", (key, ("arms",)))
+        if treatment == control:
+            yield Clash(f"'{treatment}' is compared with itself", keys)
+        # With another margin or alpha it would be judged twice, and the better answer kept.
+        same = (treatment, control, comparison.claim, comparison.endpoint or protocol.endpoint)
+        first = listed.setdefault((*same, comparison.family), i)
+        if first != i:
+            sentence = f"comparisons[{first}] claims the same of the same arms: keep one"
+            yield Clash(sentence, (at, ("comparisons", first)))
+        if comparison.claim != "superior" and not (comparison.margin or protocol.margin):
+            sentence = f"'{comparison.claim}' needs a margin above 0: state one"
+            yield Clash(sentence, ((*at, "margin"), ("margin",)))

@@ -31,6 +31,9 @@ STAND_INS: Tree = {
     "arms": [{"backbone": "resnet18"}],
     "backbone": "resnet18",
     "endpoint": "accuracy",
+    "treatment": "x",
+    "control": "y",
+    "claim": "superior",
 }
 
 SENTENCES = {

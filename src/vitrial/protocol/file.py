@@ -104,6 +104,8 @@ def protocol_text(protocol: Protocol) -> str:
     content["data"] = _data_content(content["data"])
     content["sources"] = {name: _data_content(data) for name, data in content["sources"].items()}
     content["arms"] = [_without_empty(arm) for arm in content["arms"]]
+    if content["comparisons"] is not None:
+        content["comparisons"] = [_without_empty(one) for one in content["comparisons"]]
     content |= {method: content.pop(method) for method in RECIPES.names()}  # they come last
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationInfo,
+)
+from pydantic_core import PydanticKnownError
+
+from vitrial.metrics import ENDPOINTS
 
 
 def absolute(path: Path, info: ValidationInfo) -> Path:
@@ -29,6 +40,17 @@ Width = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 # Strict(False): a text may stand for a path, and a list for a tuple.
 AbsolutePath = Annotated[Path, Strict(False), AfterValidator(absolute), Field(examples=["FOLDER"])]
+
+
+def _known_endpoint(name: Any) -> Any:
+    if name not in list(ENDPOINTS):
+        *others, last = map(repr, ENDPOINTS)
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+    return name
+
+
+EndpointName = Annotated[str, BeforeValidator(_known_endpoint)]
+"""A name of `vitrial.metrics.ENDPOINTS`."""
 PositivePair = Annotated[tuple[Positive, Positive], Strict(False)]
 
 

@@ -143,6 +143,11 @@ class SelfSupervision(Section):
         return {}
 
 
+def method_of(recipe: SelfSupervision) -> str:
+    """The name of the method that a recipe is of."""
+    return next(name for name, entry in RECIPES.entries().items() if entry.RECIPE is type(recipe))
+
+
 def sections_of_methods() -> type[Section]:
     """A base of the protocol: a section for each method, called like it."""
     fields: dict[str, Any] = {

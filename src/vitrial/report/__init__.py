@@ -1,1 +1,5 @@
-"""The page, computed from what lies on disk."""
+"""The page and the figures, computed from what lies on disk.
+
+Imports the store, comparisons, the audit and the readers of explanations; trains nothing, and
+builds no model.
+"""

@@ -1,30 +1,33 @@
 """A run's folder: complete or resumable, never ambiguous.
 
-`run.json` (what it is, and on what) is written first, `result.json` last. In between lie the
-checkpoints and the metrics so far; beside the result, the predictions and the best weights, whose
-checksums it holds.
+`stage.json` (what it is) is written when the study is laid down, `attempts.json` (who is at work
+on it) when it begins, `result.json` last. In between lie the checkpoints and the metrics so far;
+beside the result, the predictions and the best weights, whose checksums it holds.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from vitrial import legacy
 from vitrial.atomic import PARTIAL, remove, replacing, write_json, write_text
+from vitrial.errors import VitrialError
 from vitrial.layout import (
+    ATTEMPTS,
     FAILURE,
     LOCK,
     METRICS,
     PREDICTIONS,
     RESULT,
-    RUN,
+    STAGE,
     STUDY,
     TUNING,
     WEIGHTS,
@@ -37,10 +40,12 @@ from vitrial.records import (
     check_size,
     read_record,
     read_table,
+    read_typed,
     reading,
     set_aside,
-    write_record,
+    write_typed,
 )
+from vitrial.store.stage import Attempt, Attempts, Result, Stage
 from vitrial.train.checkpoint import History, check_checkpoint, checkpoints
 
 Status = Literal["done", "running", "damaged", "failed", "left"]
@@ -51,6 +56,8 @@ AGAIN = {
     WEIGHTS: "the stage is trained again",
 }
 """What follows where a file of a finished stage is damaged."""
+KEYS = {STAGE: ("kind", "arm", "seed"), ATTEMPTS: ()}
+"""By which the records of a stage are told from others."""
 
 
 class RunFolder:
@@ -85,11 +92,12 @@ class RunFolder:
     def damage(self) -> str:
         """What is wrong with a finished stage as far as sizes tell, in a sentence; or nothing."""
         try:
-            result = self.result()
-            self.identity()
-            for name in result.get(FILES, {}):
+            record = self._record()
+            self._check(STAGE, self._way_out)
+            self._check(ATTEMPTS, self._way_out)
+            for name in record.get(FILES, {}):
                 if name != METRICS:  # of which the result holds a copy
-                    check_size(self.path / name, result, self._way_out)
+                    check_size(self.path / name, record, self._way_out)
         except DamagedError as error:
             return str(error)
         return ""
@@ -137,14 +145,15 @@ class RunFolder:
                 return False
             return True
 
-        if self.is_finished or (self.path / RUN).exists():
-            is_sound(RUN, _read_run, "it is written anew")
+        for name in (STAGE, ATTEMPTS):
+            if self.is_finished or (self.path / name).exists():
+                is_sound(name, lambda path, way: self._check(path.name, way), "it is written anew")
         if self.is_finished and is_sound(RESULT, _read_result, "the stage is carried out again"):
-            result = self.result()
-            for name in result.get(FILES, {}):
-                is_sound(name, lambda path, way: check_bytes(path, result, way), AGAIN[name])
-            if "history" in result and not (self.path / METRICS).exists():
-                self.write_metrics(result["history"])
+            record = self._record()
+            for name in record.get(FILES, {}):
+                is_sound(name, lambda path, way: check_bytes(path, record, way), AGAIN[name])
+            if "history" in record and not (self.path / METRICS).exists():
+                self.write_metrics(record["history"])
             return said
         if (self.path / METRICS).exists():
             is_sound(METRICS, _read_metrics, AGAIN[METRICS])
@@ -154,20 +163,38 @@ class RunFolder:
                 break
         return said
 
-    def begin(self, identity: dict[str, Any]) -> None:
-        """Write what the stage is, before anything is computed.
+    def lay_down(self, stage: Stage) -> None:
+        """Write what the stage is, unless that is there already."""
+        try:
+            if self.stage() == stage:
+                return
+        except DamagedError:
+            pass
+        write_typed(self.path / STAGE, stage)
 
-        The machines of earlier attempts, whose checkpoint the stage may go on from, stay listed.
+    def stage(self) -> Stage:
+        """What the stage is."""
+        return read_typed(Stage, self.path / STAGE, self._way_out, legacy.stage)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Write who is at work, before anything is computed.
+
+        Earlier attempts, whose checkpoint this one may go on from, stay listed.
         """
-        former = self.identity()["machines"] if (self.path / RUN).exists() else []
-        now = identity.pop("machine")
-        machines = [machine for machine in former if machine != now] + [now]
-        write_record(self.path / RUN, {**identity, "machines": machines})
+        former = self.attempts() if (self.path / ATTEMPTS).exists() else ()
+        others = tuple(one for one in former if one != attempt)
+        write_typed(self.path / ATTEMPTS, Attempts((*others, attempt)))
         (self.path / FAILURE).unlink(missing_ok=True)
 
-    def identity(self) -> Record:
-        """What the stage is, and on what: see `begin`."""
-        return _read_run(self.path / RUN, self._way_out)
+    @property
+    def was_begun(self) -> bool:
+        """Whether anybody has been at work on it."""
+        return legacy.path_of(self.path / ATTEMPTS).exists()
+
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Who was at work on it: see `begin`."""
+        path = self.path / ATTEMPTS
+        return read_typed(Attempts, path, self._way_out, legacy.attempts).attempts
 
     def write_metrics(self, history: History) -> None:
         """Write the metrics of the epochs so far, a line each."""
@@ -175,8 +202,8 @@ class RunFolder:
 
     def metrics(self) -> pd.DataFrame:
         """The metrics of the epochs so far, a row each."""
-        if self.is_finished and "history" in (result := self.result()):
-            return pd.DataFrame(result["history"])
+        if self.is_finished and "history" in (record := self._record()):
+            return pd.DataFrame(record["history"])
         path = self.path / METRICS
         return _read_metrics(path, self._way_out) if path.exists() else pd.DataFrame()
 
@@ -187,37 +214,44 @@ class RunFolder:
 
     def predictions(self) -> pd.DataFrame:
         """Columns image, label, group, split, target, knn and a logit for each class."""
-        return read_table(self.path / PREDICTIONS, self.result(), self._way_out)
+        return read_table(self.path / PREDICTIONS, self._record(), self._way_out)
 
     def weights(self) -> Path:
         """The file of a finished stage's weights, every byte verified."""
-        check_bytes(self.path / WEIGHTS, self.result(), self._way_out)
+        check_bytes(self.path / WEIGHTS, self._record(), self._way_out)
         return self.path / WEIGHTS
 
     def trained(self) -> History | None:
         """The metrics of a training that is over and whose weights are whole; None otherwise."""
         try:
             self.weights()
-            return self.result()["history"]  # type: ignore[no-any-return]
-        except (DamagedError, KeyError):  # a result of an older program has none
+            return self.result().history
+        except DamagedError:
             return None
 
-    def finish(self, result: dict[str, Any], history: History) -> None:
-        """Write the result, which makes the stage done; the checkpoints have served their purpose.
-
-        Args:
-            result: Best epoch, epochs, seconds, parameters.
-            history: The metrics of all epochs.
-        """
-        self.write_metrics(history)
+    def finish(self, result: Result) -> None:
+        """Write the result, which makes the stage done, and remove the checkpoints."""
+        self.write_metrics(result.history)
         files = [n for n in (METRICS, WEIGHTS, PREDICTIONS) if (self.path / n).exists()]
-        write_record(self.path / RESULT, {**result, "history": history}, files)
+        write_typed(self.path / RESULT, result, files)
         for path in checkpoints(self.path):
             path.unlink(missing_ok=True)
 
-    def result(self) -> Record:
-        """What `finish` wrote, the history too."""
+    def result(self) -> Result:
+        """What `finish` wrote."""
+
+        def former(content: Record) -> Record:
+            return legacy.result(content, read_record(legacy.path_of(self.path / STAGE), way_out))
+
+        way_out = self._way_out
+        return read_typed(Result, self.path / RESULT, way_out, former)
+
+    def _record(self) -> Record:
+        """The result as it lies on disk, with the checksums of the files beside it."""
         return _read_result(self.path / RESULT, self._way_out)
+
+    def _check(self, name: str, way_out: str) -> None:
+        read_record(legacy.path_of(self.path / name), way_out, KEYS[name])
 
     def fail(self, sentence: str, details: str = "") -> None:
         """Record why the stage ended early; a later `vitrial run` tries it again."""
@@ -254,8 +288,24 @@ class RunFolder:
             return False
 
 
-def _read_run(path: Path, way_out: str) -> Record:
-    return read_record(path, way_out, ("machines",))
+def stage_folder(study: Path, key: str) -> RunFolder:
+    """The folder of a stage: that whose name ends in its key, or, where it stands alone, `study`.
+
+    Raises:
+        VitrialError: There is none.
+    """
+    found = [path.parent for path in study.glob(f"*/*-{key}/{STAGE}")]
+    if not found and (study / STAGE).exists() and RunFolder(study).stage().key == key:
+        found = [study]
+    if not found:
+        raise VitrialError(f"{study} has no stage {key}: `vitrial run` plans a study's stages.")
+    return RunFolder(found[0])
+
+
+def lay_down(root: Path, stages: Iterable[Stage]) -> None:
+    """Write what each stage is to its folder below the study's."""
+    for stage in stages:
+        RunFolder(root / stage.folder).lay_down(stage)
 
 
 def _read_result(path: Path, way_out: str) -> Record:

@@ -7,14 +7,17 @@ import io
 import json
 import math
 import shlex
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from pydantic import ValidationError
 
+from vitrial import legacy
 from vitrial.atomic import remove_leftovers, replacing
+from vitrial.compare.findings import Finding
 from vitrial.compare.scores import run_scores
 from vitrial.compare.table import arm_table, caption, unlike
 from vitrial.data.audit.audit import Audit, read_audit
@@ -30,8 +33,8 @@ from vitrial.layout import (
     PROBLEMS,
     PROTOCOL,
     REPORT,
-    RUN,
     RUNS,
+    STAGE,
     STUDY,
     TUNING,
 )
@@ -39,22 +42,28 @@ from vitrial.outputs import refuse_foreign
 from vitrial.protocol import Protocol
 from vitrial.protocol.file import ProtocolError, load_protocol, protocol_text, write_protocol
 from vitrial.records import (
+    PRESENT,
     DamagedError,
     Record,
     read_bytes,
     read_record,
     read_table,
+    read_typed,
     reading,
     write_record,
+    write_typed,
 )
+from vitrial.store.facts import Entry, Facts
+from vitrial.store.history import read_history
+from vitrial.store.program import program
 from vitrial.store.provenance import provenance
-from vitrial.store.run_folder import RunFolder
-from vitrial.study.plan import Stage, code_version
+from vitrial.store.run_folder import RunFolder, lay_down
+from vitrial.store.stage import Stage
 
 REGISTERED = "registered"
 """The key of `study.json` that holds the protocol."""
-FACTS = ("stages", "classes", "fingerprint", "split", "data")
-"""Keys that `study.json` has once the data are known."""
+KNOWN = "fingerprint"
+"""A key that `study.json` has once the data are known."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +77,13 @@ class Study:
     Attributes:
         path: The folder.
         protocol: The experiment.
-        facts: The content of `study.json`.
+        facts: What `study.json` says of it.
         notes: What its reader should know, in sentences, such as that `protocol.yaml` was edited.
     """
 
     path: Path
     protocol: Protocol
-    facts: dict[str, Any]
+    facts: Facts
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -91,32 +100,22 @@ class Study:
         with replacing(path / MANIFEST) as temporary:
             data.manifest.to_parquet(temporary, index=False)
         write_problems(problems, path / PROBLEMS)
-        facts = {
-            **_registration(protocol),
-            "code": code_version(),
-            "data": data.name,
-            "classes": data.classes,
-            "fingerprint": data.fingerprint(),
-            "split": data.split_hash(),
-            "skipped": skipped or {},
-            "left_out": sum(problem.fatal for problem in problems),
-            "stages": [
-                {
-                    "folder": stage.folder,
-                    "kind": stage.kind,
-                    "name": stage.name,
-                    "arm": stage.arm.name,
-                    "backbone": stage.arm.backbone,
-                    "initialization": str(stage.arm.origin),
-                    "repetition": stage.repetition,
-                    "start": stage.start.folder if stage.start else None,
-                }
-                for stage in stages
-            ],
-        }
+        facts = Facts(
+            protocol=protocol.hash(),
+            data=data.name,
+            classes=tuple(data.classes),
+            fingerprint=data.fingerprint(),
+            split=data.split_hash(),
+            stages=tuple(map(Entry.of, stages)),
+            program=program(),
+            skipped=skipped or {},
+            left_out=sum(problem.fatal for problem in problems),
+            format=PRESENT,
+        )
         _keep_edited(path, protocol)
-        write_record(path / STUDY, facts, [MANIFEST, PROBLEMS])
+        write_typed(path / STUDY, facts, [MANIFEST, PROBLEMS], **_registration(protocol))
         write_protocol(protocol, path / PROTOCOL)
+        lay_down(path, stages)
         return cls(path, protocol, facts)
 
     def status(self) -> pd.DataFrame:
@@ -125,50 +124,55 @@ class Study:
         Arms that were skipped have a row each.
         """
         rows = []
-        for stage in self.facts["stages"]:
-            folder = RunFolder(self.path / stage["folder"])
+        for stage in self.facts.stages:
+            folder = RunFolder(self.path / stage.folder)
             status = folder.status
             why = {"failed": folder.failure, "damaged": folder.damage}.get(status, str)()
             try:
                 epochs = len(folder.metrics())
             except DamagedError as error:
                 epochs, why = 0, why or str(error)
-            rows.append({**stage, "status": status, "epochs": epochs, "why": why})
-        for arm, why in self.facts.get("skipped", {}).items():
+            rows.append({**asdict(stage), "status": status, "epochs": epochs, "why": why})
+        for arm, why in self.facts.skipped.items():
             skipped = {"name": arm, "arm": arm, "kind": "finetune", "status": "skipped"}
             rows.append({**skipped, "epochs": 0, "why": why})
         return pd.DataFrame(rows)
 
     def stale_runs(self) -> list[str]:
         """Run folders of former protocols, data or programs, which this study does not use."""
-        mine = {stage["folder"] for stage in self.facts["stages"]}
+        mine = {stage.folder for stage in self.facts.stages}
         there = {
             folder.relative_to(self.path).as_posix()
             for kind in (RUNS, PRETRAINED)
             for folder in self.path.glob(f"{kind}/*")
+            if RunFolder(folder).was_begun
         }
         return sorted(there - mine)
 
-    def runs(self) -> list[tuple[dict[str, Any], RunFolder]]:
+    def runs(self) -> list[tuple[Entry, RunFolder]]:
         """The runs that have a result: what each is, and its folder."""
         runs = (
-            (stage, RunFolder(self.path / stage["folder"]))
-            for stage in self.facts["stages"]
-            if stage["kind"] == "finetune"
+            (stage, RunFolder(self.path / stage.folder))
+            for stage in self.facts.stages
+            if stage.kind == "finetune"
         )
         return [(stage, folder) for stage, folder in runs if folder.is_finished]
 
     def manifest(self) -> pd.DataFrame:
         """The data set: image, label, group, split and metadata."""
-        return read_table(self.path / MANIFEST, self.facts, _way_out(self.path))
+        return read_table(self.path / MANIFEST, self._record(), _way_out(self.path))
 
     def problems(self) -> list[Problem]:
         """What is wrong with the data sets, or worth knowing."""
         path, way_out = self.path / PROBLEMS, _way_out(self.path)
-        content = read_bytes(path, self.facts, way_out).decode("utf-8")
+        content = read_bytes(path, self._record(), way_out).decode("utf-8")
         with reading(path, way_out):
-            rows = list(csv.DictReader(io.StringIO(content, newline="")))
+            rows = [*map(legacy.translated, csv.DictReader(io.StringIO(content, newline="")))]
             return [Problem(r["where"], r["what"], r["fix"], r["fatal"] == "True") for r in rows]
+
+    def _record(self) -> Record:
+        """`study.json` as it lies on disk, with the checksums of the files beside it."""
+        return read_record(self.path / STUDY, _way_out(self.path))
 
     def audit(self) -> Audit | None:
         """The audit of the data; none in a study of an older program."""
@@ -177,21 +181,21 @@ class Study:
     def scores(self) -> pd.DataFrame:
         """A row per finished run and split: every metric, its cost and origin."""
         return run_scores(
-            (stage, folder.predictions(), folder.result() | self._provenance(stage))
-            for stage, folder in self.runs()
+            (asdict(run), folder.predictions(), asdict(folder.result()) | self._provenance(run))
+            for run, folder in self.runs()
         )
 
-    def _provenance(self, run: dict[str, Any]) -> dict[str, Any]:
-        return provenance(self.path, run, self.facts["stages"])
+    def _provenance(self, run: Entry) -> dict[str, Any]:
+        return provenance(self.path, run, self.facts.stages)
 
     def metrics(self) -> pd.DataFrame:
         """A row per run and epoch, finished or not: arm, repetition, rate, losses and scores."""
         tables = [
-            RunFolder(self.path / stage["folder"])
+            RunFolder(self.path / stage.folder)
             .metrics()
-            .assign(arm=stage["arm"], repetition=stage["repetition"])
-            for stage in self.facts["stages"]
-            if stage["kind"] == "finetune"
+            .assign(arm=stage.arm, repetition=stage.repetition)
+            for stage in self.facts.stages
+            if stage.kind == "finetune"
         ]
         return pd.concat(tables, ignore_index=True)
 
@@ -203,13 +207,13 @@ class Study:
         of the weights that it started from and of those at the last look; `minutes`.
         """
         rows = []
-        for stage in self.facts["stages"]:
-            metrics = RunFolder(self.path / stage["folder"]).metrics()
-            if stage["kind"] == "selfsupervise" and len(metrics):
+        for stage in self.facts.stages:
+            metrics = RunFolder(self.path / stage.folder).metrics()
+            if stage.kind == "selfsupervise" and len(metrics):
                 last, looks = metrics.iloc[-1], metrics.get("knn", pd.Series(dtype=float)).dropna()
                 rows.append(
                     {
-                        "name": stage["name"],
+                        "name": stage.name,
                         "epochs": len(metrics),
                         "first_loss": metrics["loss"].iloc[0],
                         "loss": last["loss"],
@@ -223,16 +227,39 @@ class Study:
 
     def caption(self) -> str:
         """What the table shows, in one line; in what its runs are unlike, and which are skipped."""
-        records = [{"arm": run["arm"], **self._provenance(run)} for run, _ in self.runs()]
-        title = caption(self.facts["data"], self.protocol.endpoint, len(self.facts["classes"]))
-        if skipped := ", ".join(self.facts.get("skipped", {})):
+        records = [{"arm": run.arm, **self._provenance(run)} for run, _ in self.runs()]
+        title = caption(self.facts.data, self.protocol.endpoint, len(self.facts.classes))
+        if skipped := ", ".join(self.facts.skipped):
             title += f"; skipped: {skipped}"
-        return ". ".join([title, *unlike(records)])
+        return ". ".join([title, *unlike(records), *self.amendments()])
+
+    def verdict(self) -> list[Finding]:
+        """What the finished runs say of each registered comparison.
+
+        See `vitrial.compare.findings`; `vitrial.compare.sentences` puts it into words.
+        """
+        from vitrial.store.trial import findings_of  # builds backbones, which takes torch
+
+        return findings_of(self)
+
+    def amendments(self) -> list[str]:
+        """What was changed of the protocol since the study began, a sentence for each time."""
+        found = (entry.amendment for entry in read_history(self.path))
+        return [f"Protocol {amendment}" for amendment in found if amendment]
 
     def table(self) -> pd.DataFrame:
         """A row per arm: test endpoint, median and standard deviation over repetitions, cost."""
-        arms = [(str(arm.origin), arm.backbone) for arm in self.protocol.arms]
+        arms = [(str(arm.origin), arm.backbone, arm.name) for arm in self.protocol.arms]
         return arm_table(self.scores(), self.protocol.endpoint, arms)
+
+
+def stale_runs_sentence(stale_runs: list[str]) -> str:
+    """What `Study.stale_runs` means."""
+    n = len(stale_runs)
+    return (
+        f"{n} run folder{'s' * (n > 1)} here belong{'s' * (n == 1)} to another protocol, data "
+        "set or version of the program: kept, but not used."
+    )
 
 
 def load_study(path: Path | str) -> Study:
@@ -249,14 +276,15 @@ def load_study(path: Path | str) -> Study:
         raise VitrialError(
             f"{path} holds no study: name the folder that `vitrial run` printed, or run one first."
         )
-    facts = read_record(path / STUDY, _way_out(path), ("stages",))
-    if not facts.keys() >= set(FACTS):
+    record = read_record(path / STUDY, _way_out(path), ("stages",))
+    if KNOWN not in record:
         raise VitrialError(
             f"{path} has no run yet: `vitrial run {shlex.quote(str(path))}` begins, or goes on."
         )
-    if REGISTERED not in facts:  # of an older program
+    facts = read_typed(Facts, path / STUDY, _way_out(path), legacy.facts)
+    if REGISTERED not in record:  # of an older program
         return Study(path, load_protocol(path / PROTOCOL, build=False), facts)
-    protocol = _protocol_of(facts)
+    protocol = _protocol_of(record)
     return Study(path, protocol, facts, tuple(_edited(path, protocol)))
 
 
@@ -277,6 +305,14 @@ def registered_protocol(path: Path) -> Protocol:
                 f"{error.path} is {error.what} and {path / PROTOCOL} cannot be read: name the "
                 f"protocol's own file, with `--out {shlex.quote(str(path))}`."
             ) from error
+
+
+def registered(path: Path) -> Protocol | None:
+    """The protocol that `study.json` holds; None if it cannot be read."""
+    try:
+        return _protocol_of(read_record(path / STUDY, "", (REGISTERED,)))
+    except VitrialError:
+        return None
 
 
 def register(path: Path, protocol: Protocol) -> None:
@@ -306,7 +342,9 @@ def refuse_foreign_study(path: Path) -> None:
 
 def holds_study(path: Path) -> bool:
     """Whether vitrial wrote the folder: it has `study.json`, or a run if that was lost."""
-    marks = (STUDY, *(f"{kind}/*/{RUN}" for kind in (RUNS, PRETRAINED, TUNING)))
+    stages = (STAGE, legacy.RUN)
+    kinds = (RUNS, PRETRAINED, TUNING)
+    marks = (STUDY, *(f"{kind}/*/{name}" for kind in kinds for name in stages))
     return any(any(path.glob(mark)) for mark in marks)
 
 
@@ -348,17 +386,24 @@ def _says(file: Path, protocol: Protocol) -> bool:
         if file.read_text(encoding="utf-8") == protocol_text(protocol):
             return True
         return load_protocol(file, build=False).hash() == protocol.hash()
-    except (OSError, ValueError, ProtocolError):
+    except (OSError, ValueError):
+        return False
+    except ProtocolError:
+        return _said_in_old_words(file, protocol)
+
+
+def _said_in_old_words(file: Path, protocol: Protocol) -> bool:
+    """Whether a file of version 0.1 says a protocol."""
+    try:
+        content = legacy.translated(yaml.safe_load(file.read_text(encoding="utf-8")))
+        return Protocol.model_validate_json(json.dumps(content)).hash() == protocol.hash()
+    except (yaml.YAMLError, ValueError):
         return False
 
 
 def _keep_edited(path: Path, protocol: Protocol) -> None:
     """Rename a `protocol.yaml` that the user edited, before it is written anew."""
     file = path / PROTOCOL
-    try:
-        facts = read_record(path / STUDY, "", (REGISTERED,))
-        known = [protocol, _protocol_of(facts)]
-    except VitrialError:
-        known = [protocol]
+    known = [one for one in (protocol, registered(path)) if one is not None]
     if file.exists() and not any(_says(file, one) for one in known):
         file.replace(path / f"{PROTOCOL}.edited")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from vitrial.errors import VitrialError
 from vitrial.layout import RESULT
 from vitrial.models.backbone import pretrained_cfg
 from vitrial.outputs import refuse_existing
-from vitrial.protocol import Arm
 from vitrial.store.run_folder import RunFolder
 
 
@@ -40,13 +40,13 @@ def export_weights(folder: Path, out: Path, overwrite: bool = False) -> str:
     stage = RunFolder(folder)
     if not stage.is_finished:
         raise VitrialError(f"{folder} is not the folder of a finished run. {_finished(folder)}")
-    run = stage.identity()
+    what, result = stage.stage(), stage.result()
     about = {
-        "backbone": Arm(**run["arm"]).model,
-        "classes": [] if run["kind"] == "selfsupervise" else run["classes"],
-        "channels": run["channels"],
-        "crop": run["crop"],
-        **stage.result()["normalization"],
+        "backbone": what.arm.model,
+        "classes": result.classes,
+        "channels": what.image.channels,
+        "crop": what.augment.crop,
+        **asdict(result.normalization),
     }
     metadata = {name: json.dumps(value) for name, value in about.items()}
     weights = stage.weights()

@@ -1,1 +1,4 @@
-"""Carrying a protocol out: its plan, its checks, its stages."""
+"""Carrying a protocol out: its plan, its checks, its stages.
+
+Imports everything but explanations, the report and the command line.
+"""

@@ -14,21 +14,23 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from rich.filesize import decimal
-
+from vitrial.atomic import readable
 from vitrial.data.cache import default_root
 from vitrial.data.io.files import Files
 from vitrial.data.prepared import Prepared
-from vitrial.errors import VitrialError
+from vitrial.errors import MissingError, VitrialError
 from vitrial.models.initialization import local_weights, weights_file
 from vitrial.protocol import Protocol, Recipe
 from vitrial.protocol.checks import backbone_clashes, unknown_names
 from vitrial.protocol.yaml_lines import dotted
+from vitrial.store.facts import chain_of
 from vitrial.store.run_folder import RunFolder
+from vitrial.store.stage import Stage
 from vitrial.store.study import load_study
 from vitrial.study.footprint import Footprint, footprint, free_memory
 from vitrial.study.initial import initial_model
-from vitrial.study.plan import Stage, code_version, plan, sources_used
+from vitrial.study.plan import plan, sources_used
+from vitrial.study.versions import versions_of
 
 SLIP = 10
 """A warm-up this many times as long as the training leaves the rate below a tenth of `base_lr`,
@@ -71,7 +73,7 @@ def preflight(
         The arms to skip, by name, each with what is missing.
 
     Raises:
-        VitrialError: Something is missing, with everything that is.
+        MissingError: Something is missing, with everything that is.
     """
     if unknown := [clash.sentence for clash in unknown_names(protocol.arms)]:
         raise VitrialError(f"{protocol.name} cannot be run: {'; '.join(unknown)}.")
@@ -84,10 +86,8 @@ def preflight(
     may_skip = all(item.arms for item in missing) and len(skipped) < len(protocol.arms)
     if missing and not (skip_missing and may_skip):
         lines = "".join(f"\n  {item.sentence}" for item in missing)
-        if skipped and len(skipped) < len(protocol.arms):
-            lines += f"\n--skip-missing goes on without {', '.join(skipped)}"
-            lines += "." if may_skip else ", once the rest is there."
-        raise VitrialError(f"{protocol.name} cannot be run yet:{lines}")
+        skippable = tuple(skipped) if len(skipped) < len(protocol.arms) else ()
+        raise MissingError(f"{protocol.name} cannot be run yet:{lines}", skippable, may_skip)
     return skipped
 
 
@@ -167,7 +167,7 @@ def _left(protocol: Protocol, root: Path, planner: Planner) -> list[_Left]:
     arms: dict[str, set[str]] = defaultdict(set)
     for run in stages:
         if run.kind in ("finetune", "tune"):
-            for stage in run.chain:
+            for stage in chain_of(run, stages):
                 arms[stage.key].add(run.arm.name)
     left = []
     for stage in stages:
@@ -179,16 +179,19 @@ def _left(protocol: Protocol, root: Path, planner: Planner) -> list[_Left]:
 
 
 def _done(protocol: Protocol, root: Path) -> Counter[tuple[str, str]]:
-    """How many stages of each kind and arm are done, in a study of this protocol and program."""
+    """How many stages of each kind and arm are done, if protocol and versions are the same."""
     try:
         study = load_study(root)
     except VitrialError:  # there is none yet
         return Counter()
-    facts = (study.facts.get("protocol"), study.facts.get("code"))
-    if facts != (protocol.hash(), code_version()):
+    if study.facts.protocol != protocol.hash():
         return Counter()
-    rows = study.status().to_dict("records")
-    return Counter((row["kind"], row["arm"]) for row in rows if row["status"] == "done")
+    folders = [(entry, RunFolder(root / entry.folder)) for entry in study.facts.stages]
+    return Counter(
+        (entry.kind, entry.arm)
+        for entry, folder in folders
+        if folder.status == "done" and folder.stage().versions == versions_of(entry.kind)
+    )
 
 
 def _missing(
@@ -265,8 +268,8 @@ def _memory(left: list[_Left], protocol: Protocol) -> Iterator[Missing]:
         stage, takes = item.stage, _footprint(item.stage, protocol).step
         if takes > free:
             too_large[
-                f"{stage.arm.backbone} takes {decimal(takes)} of memory or more for a step of "
-                f"{stage.recipe.batch_size:,} images, where {decimal(free)} are free: lower "
+                f"{stage.arm.backbone} takes {readable(takes)} of memory or more for a step of "
+                f"{stage.recipe.batch_size:,} images, where {readable(free)} are free: lower "
                 f"{_section(stage, protocol)}.batch_size."
             ].append(item)
     for sentence, items in too_large.items():
@@ -284,7 +287,7 @@ def _space(stages: list[tuple[Stage, int]], protocol: Protocol, root: Path) -> I
     free = shutil.disk_usage(_existing(root)).free
     if needed > free:
         yield Missing(
-            f"The runs take {decimal(needed)} in {root}, where {decimal(free)} are free: make "
+            f"The runs take {readable(needed)} in {root}, where {readable(free)} are free: make "
             "room, name another folder, or lower repetitions."
         )
 

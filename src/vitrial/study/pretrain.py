@@ -6,31 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from rich.console import Console
 
-from vitrial.data.batches import UnlabeledImages
-from vitrial.data.prepared import pixel_statistics
-from vitrial.data.unlabeled import prepare_unlabeled
 from vitrial.errors import VitrialError
-from vitrial.layout import RUN, WEIGHTS
+from vitrial.events import Listener, listening
+from vitrial.layout import STAGE, WEIGHTS
+from vitrial.legacy import RUN, path_of
 from vitrial.models.fits import refused_size, refused_views
-from vitrial.models.initialization import weights_file, weights_record
+from vitrial.models.initialization import weights_file
 from vitrial.outputs import refuse_foreign
-from vitrial.protocol import Arm, Augment, Image, SelfSupervision, digest
+from vitrial.protocol import Arm, Augment, Image, SelfSupervision
 from vitrial.protocol.checks import unknown_names
-from vitrial.protocol.selfsupervision import RECIPES
-from vitrial.records import read_record
+from vitrial.protocol.selfsupervision import RECIPES, method_of
+from vitrial.records import DamagedError
 from vitrial.seeds import seed_of
 from vitrial.spelling import did_you_mean
-from vitrial.store.run_folder import RunFolder
-from vitrial.study.execute import default_workers
-from vitrial.study.initial import initial_model
-from vitrial.study.plan import code_version, content_of
-from vitrial.study.run import machine
-from vitrial.study.selfsupervise import started_siamese, summary
-from vitrial.train.checkpoint import History
-from vitrial.train.launch import launch
-from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain
+from vitrial.store.run_folder import RunFolder, lay_down
+from vitrial.store.stage import Stage
+from vitrial.study.carry_out import carry_out
+from vitrial.study.datasets import prepare_folder
+from vitrial.study.plan import content_of
+from vitrial.study.versions import versions_of
 
 
 def pretrain_folder(
@@ -44,7 +39,7 @@ def pretrain_folder(
     seed: int = 0,
     cache: Path | None = None,
     workers: int | None = None,
-    console: Console | None = None,
+    listen: Listener | None = None,
 ) -> Path:
     """Train a backbone on every image below a folder; an interrupted call goes on when repeated.
 
@@ -58,71 +53,46 @@ def pretrain_folder(
         seed: Another seed trains otherwise.
         cache: Where pixel caches lie.
         workers: Processes that read batches ahead.
-        console: Where progress is shown; standard error if left out.
+        listen: Called with each event of `vitrial.events`; the terminal shows them if left out.
 
     Returns:
         The file of the teacher's weights, a plain state dict of timm's without a head.
 
     Raises:
         VitrialError: There is no image, the weights cannot be had, `out` holds the result of
-            another recipe or data, or training came to no good.
+            another recipe or data, or training diverged.
     """
     image, augment = image or Image(), augment or Augment()
-    console = console or Console(stderr=True)
-    refuse_foreign(out, (RUN,), "pretraining")
-    if RunFolder(out).status != "done":
-        weights_file(arm)  # looked for before images are decoded
-    part, problems = prepare_unlabeled(root, image, cache, on_problem="leave_out", key="--data")
-    if left_out := sum(problem.fatal for problem in problems):
-        console.print(f"{left_out} images cannot be used and are left out.", highlight=False)
-    images = UnlabeledImages([part])
-    identity: dict[str, Any] = {
-        "kind": "selfsupervise",
-        "arm": arm.model_dump(mode="json"),
-        "recipe": recipe.model_dump(mode="json"),
-        "augment": augment.model_dump(mode="json"),
-        "channels": image.channels,
-        "crop": augment.crop,
-        "classes": [],
-        "seed": seed,
-        "data": images.fingerprint(),
-        "weights": content_of(arm),
-        "code": code_version(),
-    }
+    refuse_foreign(out, (STAGE, RUN), "pretraining")
+    with listening(listen):
+        if RunFolder(out).status != "done":
+            weights_file(arm)  # looked for before images are decoded
+        data = prepare_folder(root, image, cache)
+        stage = Stage(
+            kind="selfsupervise",
+            arm=arm.model_copy(
+                update={"initialization": f"{arm.initialization}+{method_of(recipe)}"}
+            ),
+            repetition=None,
+            dataset="",
+            recipe=recipe,
+            seed=seed_of("pretrain", arm.name, type(recipe).__name__, seed),
+            versions=versions_of("selfsupervise"),
+            image=image,
+            augment=augment,
+            data=None,
+            weights=content_of(arm),
+            unlabeled=data.without_labels().fingerprint(),
+            images=root.absolute(),
+        )
+        _refuse_another(out, stage)
+        lay_down(out, [stage])
+        carry_out(out, [stage], cache=cache, workers=workers, datasets={stage.dataset: data})
     folder = RunFolder(out)
-    with folder.claim() as claimed:
-        if not claimed:
-            raise VitrialError(f"Another process is at work in {out}.")
-        _refuse_another(out / RUN, identity)
-        training_seed = seed_of("pretrain", arm.name, type(recipe).__name__, seed)
-        for sentence in folder.repair(training_seed):
-            console.print(sentence, soft_wrap=True, highlight=False)
-        if folder.status == "done":
-            return out / WEIGHTS
-        fabric = launch(recipe.precision)
-        folder.begin({**identity, "key": digest(identity), "machine": machine(fabric)})
-        mean, std = pixel_statistics(*part)
-        weights = weights_record(arm)
-        start = initial_model(arm, 0, image.channels, augment.crop, training_seed)
-        workers = default_workers() if workers is None else workers
-        pretraining = Pretraining(images, recipe, augment, mean, std, training_seed, workers)
-
-        def on_epoch(history: History) -> None:
-            folder.write_metrics(history)
-            row = history[-1]
-            console.print(
-                f"epoch {row['epoch']} of {recipe.epochs}: loss {row['loss']:.3f}, spread of "
-                f"features {row['spread']:.2f}, {row['seconds']:.0f} s",
-                highlight=False,
-            )
-
-        siamese = started_siamese(arm, start, pretraining)
-        try:
-            history = pretrain(siamese, pretraining, out, fabric, on_epoch=on_epoch)
-        except VitrialError as error:
-            folder.fail(str(error))
-            raise
-        folder.finish({**summary(history, pretraining), "weights": weights}, history)
+    if (status := folder.status) == "running":
+        raise VitrialError(f"Another process is at work in {out}.")
+    if status != "done":
+        raise VitrialError(folder.failure())
     return out / WEIGHTS
 
 
@@ -140,7 +110,7 @@ def simple_recipe(
     methods = RECIPES.names()
     if method not in methods:
         hint = did_you_mean(method, methods)
-        raise VitrialError(f"--method must be {' or '.join(methods)}, not '{method}'{hint}.")
+        raise VitrialError(f"The method must be {' or '.join(methods)}, not '{method}'{hint or '.'}")
     section = RECIPES.entry(method).RECIPE
     changes: dict[str, Any] = {
         "epochs": epochs,
@@ -156,11 +126,11 @@ def simple_recipe(
         raise VitrialError(" ".join(_sentence(fault) for fault in error.errors())) from error
     if arm.origin.kind == "transfer" or arm.origin.method:
         raise VitrialError(
-            f"--start must be random, imagenet, timm:TAG or file:PATH, not '{start}'."
+            f"The start must be random, imagenet, timm:TAG or file:PATH, not '{start}'."
         )
     if unknown := [clash.sentence for clash in unknown_names([arm])]:
         raise VitrialError(f"{unknown[0]}.")
-    why = refused_size(arm.model, image.channels, crop, "--crop") or refused_views(
+    why = refused_size(arm.model, image.channels, crop, "a crop of") or refused_views(
         arm.model, image.channels, crop, recipe
     )
     if why is not None:
@@ -172,13 +142,18 @@ def _sentence(fault: Any) -> str:
     return f"{' '.join(map(str, fault['loc']))}: {fault['msg']}."
 
 
-def _refuse_another(path: Path, identity: dict[str, Any]) -> None:
+def _refuse_another(out: Path, stage: Stage) -> None:
     """Refuse a folder that holds something else, or of which that cannot be told."""
-    if not path.exists():
+    if not path_of(out / STAGE).exists():
         return
-    way_out = "nobody can tell what its folder holds, so name another with --out"
-    if read_record(path, way_out, ("machines",)).get("key") != digest(identity):
+    try:
+        there = RunFolder(out).stage()
+    except DamagedError as error:
         raise VitrialError(
-            f"{path.parent} holds the result of another recipe, data set or version of the "
-            "program: name another folder with --out."
+            f"{error.path} is {error.what}: nobody can tell what its folder holds, so name another."
+        ) from error
+    if there.key != stage.key:
+        raise VitrialError(
+            f"{out} holds the result of another recipe, data set or version of the program: name "
+            "another folder."
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,74 +18,108 @@ from torch import nn
 from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
 from vitrial.evaluate.predict import CentralView, predict
+from vitrial.events import EpochEnded, tell
 from vitrial.layout import WEIGHTS
 from vitrial.metrics import ENDPOINTS
-from vitrial.models.initialization import weights_record
-from vitrial.protocol import Protocol, Recipe
-from vitrial.store.run_folder import RunFolder
+from vitrial.protocol import Recipe
+from vitrial.store.program import program
+from vitrial.store.run_folder import RunFolder, stage_folder
+from vitrial.store.stage import Attempt, Machine, Normalization, Result
+from vitrial.study.begun import Begun
+from vitrial.study.datasets import Datasets, chosen, data_of
 from vitrial.study.initial import initial_model, normalization
-from vitrial.study.plan import Stage
 from vitrial.study.selfsupervise import selfsupervise
 from vitrial.train.checkpoint import History
 from vitrial.train.fit import Training, fit
 from vitrial.train.launch import launch
 
-OnEpoch = Callable[[History], None]
-
 
 def run_stage(
-    stage: Stage,
-    protocol: Protocol,
-    data: Prepared,
-    root: Path,
-    workers: int,
-    on_epoch: OnEpoch = lambda history: None,
+    study: Path,
+    key: str,
+    *,
+    cache: Path | None = None,
+    workers: int | None = None,
+    datasets: Datasets | None = None,
 ) -> None:
-    """Train a stage in its folder below `root`; a finetuning then predicts, test images once.
+    """Carry out a stage: nothing is needed but the study's folder and the stage's key.
+
+    What the stage is stands in its folder, and the data are those of the registered protocol. A
+    finetuning then predicts, test images once. The stages that it starts from must be done, and no
+    other process may be at it: `vitrial.study.carry_out` sees to both.
+
+    Args:
+        study: The study's folder.
+        key: In which the name of the stage's folder ends.
+        cache: Where pixel caches lie.
+        workers: Processes that read batches ahead; chosen for the machine if left out.
+        datasets: The study's, where they are prepared already.
 
     Raises:
-        VitrialError: Its weights cannot be had, or training came to no good.
+        VitrialError: There is no such stage, the data are not those that it was planned for, its
+            weights cannot be had, or training diverged.
     """
-    if labeled := stage.inputs.get("labeled"):
-        data = data.labeled_subset(**labeled)
-    folder = RunFolder(root / stage.folder)
+    folder = stage_folder(study, key)
+    stage = folder.stage()
+    data = data_of(study, stage, cache) if datasets is None else chosen(stage, datasets)
+    start = None if stage.start is None else RunFolder(study / stage.start).weights()
     fabric = launch(stage.recipe.precision)
-    folder.begin(_identity(stage, protocol, data, fabric))
-    if not isinstance(stage.recipe, Recipe):
-        selfsupervise(stage, protocol, data, root, workers, fabric, on_epoch)
-        return
-    start = RunFolder(root / stage.start.folder).weights() if stage.start else None
-    weights = None if stage.start else weights_record(stage.arm)
-    shape = (len(data.classes), protocol.image.channels, protocol.augment.crop)
-    model = initial_model(stage.arm, *shape, stage.seed, start)
+    folder.begin(Attempt(machine(fabric), program()))
+    begun = Begun(stage, folder, data, start, fabric, default_workers(workers))
+    folder.finish(train(begun) if isinstance(stage.recipe, Recipe) else selfsupervise(begun))
+
+
+def train(begun: Begun) -> Result:
+    """Train with labels; a finetuning then writes its predictions."""
+    stage, data, folder, fabric = begun.stage, begun.data, begun.folder, begun.fabric
+    assert isinstance(stage.recipe, Recipe)
+    assert isinstance(data, Prepared)
+    assert stage.endpoint is not None
+    weights = begun.weights_record()
+    shape = (len(data.classes), stage.image.channels, stage.augment.crop)
+    model = initial_model(stage.arm, *shape, stage.seed, begun.start)
     mean, std = normalization(stage.recipe.normalize, model, data.mean, data.std)
-    endpoint = stage.inputs["endpoint"]
     training = Training(
-        data, stage.recipe, protocol.augment, endpoint, mean, std, stage.seed, workers
+        data, stage.recipe, stage.augment, stage.endpoint, mean, std, stage.seed, begun.workers
     )
+    metric = ENDPOINTS[stage.endpoint]
+
+    def best(history: History) -> dict[str, Any]:
+        return max(history, key=lambda row: metric.gain(row["score"]))
+
+    def on_epoch(history: History) -> None:
+        folder.write_metrics(history)
+        row, top = history[-1], best(history)
+        tell(
+            EpochEnded(
+                stage=stage.name,
+                epoch=row["epoch"],
+                score=metric.name,
+                value=row["score"],
+                best=top["score"],
+                best_epoch=top["epoch"],
+            )
+        )
+
     # A stage that lacks no more than its predictions, or its result, is not trained again.
     history = folder.trained() or fit(model, training, folder.path, fabric, on_epoch)
     started = time.perf_counter()
     if stage.kind == "finetune":
         model.load_state_dict(load_file(folder.path / WEIGHTS))
         folder.write_predictions(predictions(model, training, fabric))
-    best = max(history, key=lambda row: ENDPOINTS[endpoint].gain(row["score"]))
-    seconds = {name: sum(row[name] for row in history) for name in ("seconds", "train_seconds")}
-    folder.finish(
-        {
-            "best_epoch": best["epoch"],
-            "best_score": best["score"],
-            "epochs": len(history),
-            "normalization": {"mean": mean, "std": std},
-            "training_seconds": seconds["seconds"],
-            "evaluation_seconds": time.perf_counter() - started,
-            "images_per_second": len(history)
-            * len(data.rows_of("train"))
-            / seconds["train_seconds"],
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "weights": weights,
-        },
-        history,
+    trained = sum(row["train_seconds"] for row in history)
+    return Result(
+        epochs=len(history),
+        history=history,
+        training_seconds=sum(row["seconds"] for row in history),
+        images_per_second=len(history) * len(data.rows_of("train")) / trained,
+        classes=tuple(data.classes),
+        normalization=Normalization(mean, std),
+        weights=weights,
+        parameters=sum(p.numel() for p in model.parameters()),
+        best_epoch=best(history)["epoch"],
+        best_score=best(history)["score"],
+        evaluation_seconds=time.perf_counter() - started,
     )
 
 
@@ -115,38 +149,19 @@ def predictions(model: nn.Module, training: Training, fabric: Fabric) -> pd.Data
     return pd.concat(tables, ignore_index=True)
 
 
-def _identity(
-    stage: Stage,
-    protocol: Protocol,
-    data: Prepared,
-    fabric: Fabric,
-) -> dict[str, Any]:
-    return {
-        "stage": stage.name,
-        "kind": stage.kind,
-        "arm": stage.arm.model_dump(mode="json"),
-        "model": stage.arm.model,
-        "repetition": stage.repetition,
-        "seed": stage.seed,
-        "start": stage.start.folder if stage.start else None,
-        "protocol": protocol.hash(),
-        "recipe": stage.recipe.model_dump(mode="json"),
-        "data": {"name": data.name, "fingerprint": data.fingerprint(), "split": data.split_hash()},
-        "labeled": stage.inputs.get("labeled"),
-        "classes": data.classes,
-        "channels": protocol.image.channels,
-        "crop": protocol.augment.crop,
-        "code": stage.inputs["code"],
-        "machine": machine(fabric),
-    }
-
-
-def machine(fabric: Fabric) -> dict[str, Any]:
+def machine(fabric: Fabric) -> Machine:
     """What a run's bits may depend on besides its key."""
     cuda = fabric.device.type == "cuda"
-    return {
-        "device": torch.cuda.get_device_name() if cuda else "cpu",
-        "precision": fabric.strategy.precision.precision,
-        "threads": torch.get_num_threads(),
-        "cpu": platform.processor() or platform.machine(),
-    }
+    return Machine(
+        device=torch.cuda.get_device_name() if cuda else "cpu",
+        precision=fabric.strategy.precision.precision,
+        threads=torch.get_num_threads(),
+        cpu=platform.processor() or platform.machine(),
+    )
+
+
+def default_workers(workers: int | None) -> int:
+    """As asked; else a few for a GPU, none on a CPU, where reading is nothing beside training."""
+    if workers is not None:
+        return workers
+    return min(4, os.cpu_count() or 1) if torch.cuda.is_available() else 0

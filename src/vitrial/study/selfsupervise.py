@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import torch
 from lightning_fabric import Fabric
 from torch import nn
@@ -13,50 +9,65 @@ from torch import nn
 from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
 from vitrial.evaluate.predict import CentralView, predict
+from vitrial.events import EpochEnded, tell
 from vitrial.metrics import predicted_balanced_accuracy
-from vitrial.models.initialization import weights_record
-from vitrial.protocol import Arm, Protocol, SelfSupervision
+from vitrial.protocol import Arm, SelfSupervision
 from vitrial.seeds import seed_of
-from vitrial.store.run_folder import RunFolder
+from vitrial.store.stage import Normalization, Result
+from vitrial.study.begun import Begun
 from vitrial.study.initial import initial_model, normalization
-from vitrial.study.plan import Stage
 from vitrial.train.checkpoint import History
 from vitrial.train.selfsupervised.pretrain import Pretraining, Watch, pretrain
 from vitrial.train.selfsupervised.siamese import Siamese, build_siamese
 
 
-def selfsupervise(
-    stage: Stage,
-    protocol: Protocol,
-    data: Prepared,
-    root: Path,
-    workers: int,
-    fabric: Fabric,
-    on_epoch: Callable[[History], None],
-) -> None:
+def selfsupervise(begun: Begun) -> Result:
     """Train a stage on the training images, and further ones, without their labels.
 
-    Labels serve for looking on alone: nearest neighbors on validation decide nothing.
+    Labels, where there are any, serve for looking on alone: nearest neighbors on validation decide
+    nothing.
 
     Raises:
-        VitrialError: Its weights cannot be had, or training came to no good.
+        VitrialError: Its weights cannot be had, or training diverged.
     """
+    stage, data, folder = begun.stage, begun.data, begun.folder
     assert isinstance(stage.recipe, SelfSupervision)
-    weights = RunFolder(root / stage.start.folder).weights() if stage.start else None
-    record = None if stage.start else weights_record(stage.arm)
-    shape = (0, protocol.image.channels, protocol.augment.crop)
-    start = initial_model(stage.arm, *shape, stage.seed, weights)
-    mean, std = normalization(protocol.recipe.normalize, start, data.mean, data.std)
+    weights = begun.weights_record()
+    shape = (0, stage.image.channels, stage.augment.crop)
+    start = initial_model(stage.arm, *shape, stage.seed, begun.start)
+    mean, std = normalization(stage.normalize, start, data.mean, data.std)
+    images = data.without_labels()
     pretraining = Pretraining(
-        data.without_labels(), stage.recipe, protocol.augment, mean, std, stage.seed, workers
+        images, stage.recipe, stage.augment, mean, std, stage.seed, begun.workers
     )
-    folder = RunFolder(root / stage.folder)
+
+    def on_epoch(history: History) -> None:
+        folder.write_metrics(history)
+        looks = [row["knn"] for row in history if "knn" in row]
+        neighbors = (history[0]["knn_before"], looks[-1]) if looks else None
+        epoch, loss = history[-1]["epoch"], history[-1]["loss"]
+        tell(EpochEnded(stage.name, epoch, "loss", loss, loss, epoch, neighbors))
+
     history = folder.trained()
     if history is None:
         siamese = started_siamese(stage.arm, start, pretraining)
-        watch = neighbors_on_validation(data, pretraining, fabric)
-        history = pretrain(siamese, pretraining, folder.path, fabric, watch, on_epoch)
-    folder.finish({**summary(history, pretraining), "weights": record}, history)
+        watch = None
+        if isinstance(data, Prepared):
+            watch = neighbors_on_validation(data, pretraining, begun.fabric)
+        history = pretrain(siamese, pretraining, folder.path, begun.fabric, watch, on_epoch)
+    trained = sum(row["train_seconds"] for row in history)
+    return Result(
+        epochs=len(history),
+        history=history,
+        training_seconds=sum(row["seconds"] for row in history),
+        images_per_second=len(history) * len(images) / trained,
+        classes=(),
+        normalization=Normalization(mean, std),
+        weights=weights,
+        images=len(images),
+        knn_before=history[0].get("knn_before"),
+        knn=history[-1].get("knn"),
+    )
 
 
 def started_siamese(arm: Arm, start: nn.Module, pretraining: Pretraining) -> Siamese:
@@ -83,18 +94,3 @@ def neighbors_on_validation(data: Prepared, pretraining: Pretraining, fabric: Fa
         return predicted_balanced_accuracy(val.targets, knn_predict(known, train.targets, asked))
 
     return watch
-
-
-def summary(history: History, pretraining: Pretraining) -> dict[str, Any]:
-    """The result of self-supervision, for `result.json`."""
-    seconds = sum(row["seconds"] for row in history)
-    trained = sum(row["train_seconds"] for row in history)
-    return {
-        "epochs": len(history),
-        "knn_before": history[0].get("knn_before"),
-        "knn": history[-1].get("knn"),
-        "images": len(pretraining.images),
-        "normalization": {"mean": pretraining.mean, "std": pretraining.std},
-        "training_seconds": seconds,
-        "images_per_second": len(history) * len(pretraining.images) / trained,
-    }

@@ -7,23 +7,24 @@ from pathlib import Path
 
 import pandas as pd
 from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Table
 
 from vitrial.errors import VitrialError
+from vitrial.events import Listener, Note, listening, tell
 from vitrial.layout import TUNED
 from vitrial.metrics import ENDPOINTS, Metric
 from vitrial.outputs import refuse_existing
 from vitrial.protocol import Arm, Protocol, Recipe
 from vitrial.protocol.file import write_protocol
 from vitrial.seeds import seed_of
-from vitrial.store.run_folder import RunFolder
+from vitrial.store.run_folder import RunFolder, lay_down
+from vitrial.store.stage import Stage
 from vitrial.store.study import refuse_foreign_study, register
-from vitrial.study.execute import carry_out, default_workers, fingerprints, prepare_datasets
+from vitrial.study.carry_out import carry_out
+from vitrial.study.datasets import fingerprints, prepare_datasets
 from vitrial.study.initial import refuse_unfit_arms
-from vitrial.study.plan import Stage, plan
+from vitrial.study.plan import plan
 from vitrial.study.preflight import check_stages, preflight, without
-from vitrial.study.progress import StudyProgress
+from vitrial.study.versions import versions_of
 
 RATES = (3e-5, 1e-4, 3e-4, 1e-3)
 
@@ -51,7 +52,7 @@ def tune_rates(
     *,
     cache: Path | None = None,
     workers: int | None = None,
-    console: Console | None = None,
+    listen: Listener | None = None,
     skip_missing: bool = False,
     overwrite: bool = False,
 ) -> Tuning:
@@ -65,7 +66,7 @@ def tune_rates(
         out: The study's folder; `studies/<name>` if left out.
         cache: Where pixel caches lie.
         workers: Processes that read batches ahead.
-        console: Where progress is shown.
+        listen: Called with each event of `vitrial.events`; the terminal shows them if left out.
         skip_missing: Go on without the arms whose weights, data or memory are missing; they keep
             their rates.
         overwrite: Whether `tuned.yaml` may be there already.
@@ -80,25 +81,22 @@ def tune_rates(
     root = Path(out) if out is not None else Path("studies") / protocol.name
     refuse_existing(root / TUNED, overwrite)
     refuse_foreign_study(root)
-    console = console or Console(stderr=True)
 
     def planner(protocol: Protocol, fingerprints: dict[str, str]) -> list[Stage]:
         return tuning_stages(protocol, tuple(rates), fingerprints)
 
-    skipped = preflight(protocol, root, cache, skip_missing=skip_missing, planner=planner)
-    carried_out = without(protocol, skipped)
-    refuse_unfit_arms(carried_out)
-    register(root, protocol)
-    datasets = prepare_datasets(carried_out, cache)
-    stages = planner(carried_out, fingerprints(datasets))
-    notes = check_stages(stages, protocol, datasets, root)
-    notes += [f"Skipped: {arm}. {why}" for arm, why in skipped.items()]
-    for note in notes:
-        console.print(note, soft_wrap=True, highlight=False, markup=False)
-    workers = default_workers() if workers is None else workers
-    with StudyProgress(stages, console) as progress:
-        for stage in stages:
-            carry_out(stage, protocol, datasets[stage.dataset], root, workers, progress)
+    with listening(listen):
+        skipped = preflight(protocol, root, cache, skip_missing=skip_missing, planner=planner)
+        carried_out = without(protocol, skipped)
+        refuse_unfit_arms(carried_out)
+        register(root, protocol)
+        datasets = prepare_datasets(carried_out, cache)
+        stages = planner(carried_out, fingerprints(datasets))
+        notes = check_stages(stages, protocol, datasets, root)
+        for note in notes + [f"Skipped: {arm}. {why}" for arm, why in skipped.items()]:
+            tell(Note(note))
+        lay_down(root, stages)
+        carry_out(root, stages, cache=cache, workers=workers, datasets=datasets)
     tuned_stages = [stage for stage in stages if stage.kind == "tune"]
     scores = _scores(tuned_stages, ENDPOINTS[protocol.endpoint], root)
     tuned = protocol.model_copy(update={"arms": _tuned_arms(protocol, scores)})
@@ -111,7 +109,7 @@ def _check_rate(rate: float, protocol: Protocol) -> None:
         Recipe(base_lr=rate)
     except ValidationError as error:
         why = error.errors()[0]["msg"].removeprefix("Input should be ")
-        raise VitrialError(f"--rate {rate:g} must be {why}.") from error
+        raise VitrialError(f"The rate {rate:g} must be {why}.") from error
     if rate < protocol.recipe.plateau.final_lr:
         raise VitrialError(
             f"The rate {rate:g} lies below recipe.plateau.final_lr "
@@ -125,35 +123,22 @@ def tuning_stages(
     """A stage for each arm and rate, all rates of an arm with the same seed."""
     stages: dict[str, Stage] = {}
     for rate in rates:
-        arms = [arm.model_copy(update={"base_lr": rate}) for arm in protocol.arms]
+        arms = [arm.with_rate(rate) for arm in protocol.arms]
         once = protocol.model_copy(update={"arms": arms, "repetitions": 1})
         for stage in plan(once, fingerprints):
             if stage.kind == "finetune":
                 seed = seed_of(protocol.name, protocol.seed, stage.arm.name, "tune")
-                stage = replace(stage, kind="tune", seed=seed)
-            stages.setdefault(stage.key, stage)
+                versions = versions_of("tune")
+                stage = replace(stage, kind="tune", seed=seed, versions=versions)
+            stages.setdefault(stage.folder, stage)
     return list(stages.values())
-
-
-def tuning_table(tuning: Tuning) -> Table:
-    """Arms by rates, the best score of each arm marked."""
-    rates = sorted(tuning.scores["base_lr"].unique())
-    table = Table("Arm", *(f"{rate:g}" for rate in rates), title="Best validation score")
-    for arm, rows in tuning.scores.groupby("arm", sort=False):
-        by_rate = rows.set_index("base_lr")
-        cells = [
-            "failed" if pd.isna(score) else f"[bold]{score:.3f} *[/]" if best else f"{score:.3f}"
-            for score, best in by_rate.loc[rates, ["score", "best"]].itertuples(index=False)
-        ]
-        table.add_row(str(arm), *cells)
-    return table
 
 
 def _scores(stages: list[Stage], metric: Metric, root: Path) -> pd.DataFrame:
     rows = []
     for stage in stages:
         folder = RunFolder(root / stage.folder)
-        score = folder.result()["best_score"] if folder.status == "done" else None
+        score = folder.result().best_score if folder.status == "done" else None
         rows.append({"arm": stage.arm.name, "base_lr": stage.recipe.base_lr, "score": score})
     scores = pd.DataFrame(rows).astype({"score": float})
     gains = scores["score"].dropna().map(metric.gain)
@@ -168,6 +153,4 @@ def _tuned_arms(protocol: Protocol, scores: pd.DataFrame) -> list[Arm]:
     best = {row["arm"]: float(row["base_lr"]) for row in rows}
     if not best:
         raise VitrialError("No arm could be trained at any rate: see the lines above.")
-    return [
-        arm.model_copy(update={"base_lr": best.get(arm.name, arm.base_lr)}) for arm in protocol.arms
-    ]
+    return [arm.with_rate(best[arm.name]) if arm.name in best else arm for arm in protocol.arms]

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image as Pillow
 from rich.console import Console
 
-from vitrial.data.audit.checks import report_problems, usable
+from vitrial.cli.sentences import report_problems
+from vitrial.data.audit.checks import usable
 from vitrial.data.sources import load_dataset
 from vitrial.data.sources.csv import CsvData
 from vitrial.data.sources.folder import FolderData

@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from vitrial.data.audit import mask_checks
 from vitrial.data.audit.audit import audit_dataset
 from vitrial.data.audit.checks import usable
-from vitrial.data.audit.mask_checks import is_resized
+from vitrial.data.io.masks import is_resized
 from vitrial.data.sources import load_dataset
 from vitrial.data.sources.csv import CsvData
 from vitrial.errors import DataError

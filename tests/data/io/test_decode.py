@@ -10,7 +10,8 @@ import torch
 from PIL import Image as Pillow
 from torchvision.transforms.v2.functional import resize
 
-from vitrial.data.io.decode import DecodeError, decode
+from vitrial.data.io.decode import decode
+from vitrial.data.io.decoded import DecodeError
 from vitrial.protocol import Image
 
 RNG = np.random.default_rng(0)

@@ -31,7 +31,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from vitrial.data.io.decode import DecodeError, decode, is_dicom
+from vitrial.data.io.decode import decode, is_dicom
+from vitrial.data.io.decoded import DecodeError
 from vitrial.errors import VitrialError
 from vitrial.protocol import Image
 

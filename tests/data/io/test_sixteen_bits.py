@@ -5,7 +5,8 @@ import struct
 import numpy as np
 import pytest
 
-from vitrial.data.io.decode import DecodeError, decode
+from vitrial.data.io.decode import decode
+from vitrial.data.io.decoded import DecodeError
 from vitrial.protocol import Image
 
 RAMP = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257

@@ -20,6 +20,7 @@ from vitrial.data.manifest import Dataset
 from vitrial.data.split import split_manifest
 from vitrial.errors import DataError, Problem
 from vitrial.layout import AUDIT_FACTS, AUDIT_IMAGES
+from vitrial.legacy import path_of
 from vitrial.protocol import Image, Split, digest
 from vitrial.records import DamagedError, read_record, read_table, reading, write_record
 
@@ -111,11 +112,11 @@ def read_audit(folder: Path, way_out: str = "audit the data again") -> Audit | N
     Raises:
         DamagedError: It is not what was written.
     """
-    path = folder / AUDIT_FACTS
+    path = path_of(folder / AUDIT_FACTS)
     if not path.exists():
         return None
     facts = read_record(path, way_out)
-    images = read_table(folder / AUDIT_IMAGES, facts, way_out)
+    images = read_table(path.with_name(AUDIT_IMAGES), facts, way_out)
     with reading(path, way_out):
         return Audit(
             name=facts["name"],

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from vitrial.atomic import replacing
 from vitrial.data.audit.duplicates import find_duplicates
@@ -27,9 +23,6 @@ from vitrial.data.cache import PixelCache, prepare
 from vitrial.data.manifest import FEWEST_GROUPS, Dataset
 from vitrial.errors import DataError, Problem
 from vitrial.protocol import Image
-
-SHOWN, SHOWN_ALIKE, NOTES_ALIKE = 200, 20, 3
-"""Rows of the printed table: in all, problems with the same text, notes with the same text."""
 
 
 def usable(
@@ -97,30 +90,6 @@ def usable(
     return kept, cache, problems
 
 
-def report_problems(problems: list[Problem], console: Console, path: Path | None = None) -> None:
-    """Print problems as a table, those that stop everything first; nothing if there are none.
-
-    Args:
-        problems: What is wrong or worth knowing.
-        console: Where the table is printed.
-        path: A CSV file for the whole list, which the table may shorten.
-    """
-    if path is not None:
-        write_problems(problems, path)
-    if not problems:
-        return
-    table = Table("", "where", "what", "what to do", title="Problems with the data")
-    rows = _shortened(problems)
-    for cells in rows[:SHOWN]:
-        # Text, not markup: brackets in file names are meant.
-        table.add_row(*(Text(_printable(cell), overflow="fold") for cell in cells))
-    console.print(table)
-    if len(rows) > SHOWN:
-        console.print(f"and {len(rows) - SHOWN} more rows of {len(problems)} problems and notes")
-    if path is None and len(rows) < len(problems):
-        console.print("The whole list: vitrial prepare PROTOCOL --problems FILE.csv")
-
-
 def _thin_classes(manifest: pd.DataFrame, classes: list[str]) -> dict[str, Problem]:
     groups = manifest.groupby("label")["group"].nunique().reindex(classes, fill_value=0)
     return {
@@ -133,22 +102,6 @@ def _thin_classes(manifest: pd.DataFrame, classes: list[str]) -> dict[str, Probl
         for name, count in zip(classes, groups, strict=True)
         if count < FEWEST_GROUPS
     }
-
-
-def _shortened(problems: list[Problem]) -> list[tuple[str, str, str, str]]:
-    """Rows of the table: kind, where, what, what to do."""
-    by_kind: defaultdict[tuple[bool, str, str], list[Problem]] = defaultdict(list)
-    for problem in problems:
-        by_kind[not problem.fatal, problem.kind, problem.fix].append(problem)
-    rows = []
-    for _, alike in sorted(by_kind.items()):
-        kinds, shown = ("problem", SHOWN_ALIKE) if alike[0].fatal else ("note", NOTES_ALIKE)
-        rows += [(kinds, p.where, p.what, p.fix) for p in alike[:shown]]
-        if len(alike) > shown:
-            same = len({problem.what for problem in alike}) == 1
-            what = alike[0].what if same else alike[0].kind
-            rows.append(("", f"and {len(alike) - shown} more", what, alike[0].fix))
-    return rows
 
 
 def write_problems(problems: list[Problem], path: Path) -> None:
@@ -167,8 +120,3 @@ def write_problems(problems: list[Problem], path: Path) -> None:
 def _no_formula(text: str) -> str:
     """A spreadsheet must not calculate what a file is called."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _printable(text: str) -> str:
-    """Control characters and undecodable bytes of file names, spelt out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -24,8 +24,9 @@ from vitrial.data.audit.resemblance import (
     resemblance,
     turned,
 )
-from vitrial.data.audit.sketches import READ, Sketches, fine_views, shown, sketch
+from vitrial.data.audit.sketches import READ, Sketches, fine_views, sketch
 from vitrial.data.cache import PixelCache
+from vitrial.events import counted
 
 METHOD = 2
 """Raised with every change of what is found: results of another method are not used."""
@@ -178,7 +179,7 @@ def _alike(
     few, many = BLOCK
     poses = len(some)
     starts = range(0, some.shape[1], few)
-    for start in shown(starts, "Comparing images", len(starts)):
+    for start in counted(starts, "Comparing images", len(starts)):
         for pose in range(poses):
             # A turn of one picture is a turn of the other; a crop of one is none of the other.
             halved = within and pose < TURNS

@@ -10,16 +10,15 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 
 from PIL import Image as Pillow
-from rich.console import Console
-from rich.progress import track
 
 from vitrial.atomic import write_json
 from vitrial.data.cache import PixelCache
 from vitrial.data.io.decode import FORMATS, ORIENTATION
-from vitrial.data.io.masks import SEPARATOR, read_mask
+from vitrial.data.io.masks import SEPARATOR, is_resized, read_mask
 from vitrial.data.io.quiet import quiet
 from vitrial.data.manifest import Dataset, Reader
 from vitrial.errors import Problem, VitrialError
+from vitrial.events import counted
 from vitrial.protocol import digest
 
 METHOD = 1
@@ -103,22 +102,10 @@ def check_mask(reader: Reader, image: str, mask: str, size: Size) -> Problem | N
 
 def _check_all(rows: list[tuple[str, str, int, int]], reader: Reader) -> list[Problem]:
     """The problems of images, each given with its mask, width and height."""
-    console = Console(stderr=True)
     with ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 2)) as pool:
         found = pool.map(lambda row: check_mask(reader, row[0], row[1], (row[2], row[3])), rows)
-        shown = track(
-            found,
-            "Checking masks",
-            total=len(rows),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        return [problem for problem in shown if problem is not None]
-
-
-def is_resized(mask: Size, image: Size) -> bool:
-    """Whether a mask is its image at another resolution, each side rounded to whole pixels."""
-    return abs(mask[0] * image[1] - mask[1] * image[0]) < sum(image)
+        checked = counted(found, "Checking masks", len(rows))
+        return [problem for problem in checked if problem is not None]
 
 
 def _upright(reader: Reader, image: str, size: Size) -> Size:

@@ -6,11 +6,10 @@ import re
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.progress import track
 
 from vitrial.data.cache import PixelCache
 from vitrial.data.io.files import suffix_of
+from vitrial.events import counted
 
 CHUNK = 64
 """Images that are in memory at once."""
@@ -47,10 +46,9 @@ def measure(cache: PixelCache, has_files: bool = True) -> pd.DataFrame:
         table["suffix"] = index["image"].map(suffix_of)
     else:
         table = table.drop(columns=["bytes", "mode"])
-    console = Console(stderr=True)
     chunks = np.array_split(np.arange(len(index)), len(index) // CHUNK + 1)
-    shown = track(chunks, "Measuring", console=console, disable=not console.is_terminal)
-    return table.join(pd.concat([_measure(cache.read(rows)) for rows in shown], ignore_index=True))
+    measured = [_measure(cache.read(rows)) for rows in counted(chunks, "Measuring", len(chunks))]
+    return table.join(pd.concat(measured, ignore_index=True))
 
 
 def _bits(mode: str) -> int:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from vitrial.data.audit.resemblance import (
     COARSE,
@@ -28,6 +26,7 @@ from vitrial.data.audit.resemblance import (
     waves,
     whole_box,
 )
+from vitrial.events import counted
 
 T = TypeVar("T")
 READ = 64
@@ -78,7 +77,7 @@ def sketch(read: Read, n: int) -> Sketches:
     chunks = np.array_split(np.arange(n), n // READ + 1)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looks = pool.map(partial(_look, read), chunks)
-        seen = list(shown(looks, "Sketching images", len(chunks)))
+        seen = list(counted(looks, "Sketching images", len(chunks)))
     digest, shows, row, boxes, structure = map(np.concatenate, zip(*seen, strict=True))
     # Whole pictures first, then the views within borders.
     is_whole = np.concatenate([np.arange(len(look[2])) < len(look[0]) for look in seen])
@@ -138,9 +137,3 @@ def _look(read: Read, rows: np.ndarray) -> tuple[np.ndarray, ...]:
         boxes.astype(np.int16),
         structure,
     )
-
-
-def shown(steps: Iterable[T], what: str, total: int) -> Iterable[T]:
-    """The steps, with a progress bar where a person looks on."""
-    console = Console(stderr=True)
-    return track(steps, what, total, console=console, disable=not console.is_terminal)

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from vitrial.data.io.decode import Decoded, DecodeError, decode, is_dicom
+from vitrial.data.io.decode import decode, is_dicom
+from vitrial.data.io.decoded import Decoded, DecodeError
 from vitrial.data.manifest import Dataset, Reader
 from vitrial.errors import Problem, VitrialError
+from vitrial.events import counting
 from vitrial.protocol import Image
 
 
@@ -43,26 +42,21 @@ class Outcome:
 
 def decode_all(dataset: Dataset, image: Image) -> Iterator[Outcome]:
     """Read and decode the images in order, a few ahead of what is taken."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     threads = min(32, (os.cpu_count() or 1) + 2)
     ahead: deque[Future[Outcome]] = deque()
+    names = dataset.manifest["image"].tolist()
     with (
-        Progress(
-            *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
-        ) as progress,
+        counting(f"Preparing {dataset.name}", len(names)) as advance,
         ThreadPoolExecutor(threads) as pool,
     ):
-        names = dataset.manifest["image"].tolist()
-        bar = progress.add_task(f"Preparing {dataset.name}", total=len(names))
         for name in names:
             ahead.append(pool.submit(_decode_one, name, dataset.reader, image))
             if len(ahead) > 4 * threads:
                 yield ahead.popleft().result()
-                progress.advance(bar)
+                advance(1)
         while ahead:
             yield ahead.popleft().result()
-            progress.advance(bar)
+            advance(1)
 
 
 def _decode_one(name: str, reader: Reader, image: Image) -> Outcome:

@@ -28,7 +28,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from vitrial.data.io.decode import FEW_LEVELS, Decoded, DecodeError, Note, check_size, to_square
+from vitrial.data.io.decoded import FEW_LEVELS, Decoded, DecodeError, Note, check_size, to_square
 from vitrial.data.io.dicom_size import refuse_inflated, refuse_large
 from vitrial.data.io.quiet import quiet
 from vitrial.errors import VitrialError

@@ -14,15 +14,15 @@ import pydicom
 from pydicom.datadict import dictionary_VR, keyword_dict
 from pydicom.dataset import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage
-from rich.console import Console
-from rich.progress import track
 
-from vitrial.data.io.decode import DecodeError, is_dicom
+from vitrial.data.io.decode import is_dicom
+from vitrial.data.io.decoded import DecodeError
 from vitrial.data.io.dicom_size import PREAMBLE, refuse_inflated
 from vitrial.data.io.dicom_terms import IDENTIFYING, OLDEST, listed
 from vitrial.data.io.files import Files
 from vitrial.data.io.quiet import quiet
 from vitrial.errors import VitrialError
+from vitrial.events import counted
 from vitrial.spelling import did_you_mean
 
 METADATA = {
@@ -117,17 +117,10 @@ def read_headers(
         except (OSError, VitrialError):
             return "cannot be read", "check it, or remove it from the folder"
 
-    console = Console(stderr=True)
     headers, unreadable = {}, {}
     with ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 2)) as pool:
-        outcomes = track(
-            zip(names, pool.map(read, names), strict=True),
-            "Reading headers",
-            total=len(names),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        for name, outcome in outcomes:
+        outcomes = zip(names, pool.map(read, names), strict=True)
+        for name, outcome in counted(outcomes, "Reading headers", len(names)):
             if isinstance(outcome, Header):
                 headers[name] = outcome
             elif outcome is not None:

@@ -13,7 +13,7 @@ from pydicom.filereader import read_dataset
 from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from vitrial.data.io.decode import DecodeError
+from vitrial.data.io.decoded import DecodeError
 from vitrial.data.io.files import BOMB_RATIO, BOMB_SIZE, LARGEST
 
 PREAMBLE = 132

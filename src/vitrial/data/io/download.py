@@ -6,15 +6,12 @@ import hashlib
 import http.client
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vitrial.errors import VitrialError
+from vitrial.events import counting
 
 CHUNK = 2**20
 """Bytes that are held at a time."""
@@ -68,33 +65,12 @@ def md5_of(path: Path) -> str:
     content = hashlib.md5(usedforsecurity=False)
     with (
         path.open("rb") as file,
-        bytes_bar(f"Checking {path.name}", path.stat().st_size) as advance,
+        counting(f"Checking {path.name}", path.stat().st_size, unit="bytes") as advance,
     ):
         while piece := file.read(CHUNK):
             content.update(piece)
             advance(len(piece))
     return content.hexdigest()
-
-
-@contextmanager
-def bytes_bar(what: str, total: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal's stderr; elsewhere, nothing is shown.
-
-    Args:
-        what: Its text.
-        total: Bytes in all, if known.
-        done: Bytes that are there at the start.
-
-    Yields:
-        A function that is called with the number of bytes that were added.
-    """
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
-    ) as progress:
-        bar = progress.add_task(what, total=total, completed=done)
-        yield lambda count: progress.advance(bar, count)
 
 
 def _fetch(url: str, part: Path) -> bool:
@@ -118,7 +94,7 @@ def _fetch(url: str, part: Path) -> bool:
         total = start + int(length) if length is not None else None
         with (
             part.open("ab" if continued else "wb") as file,
-            bytes_bar(f"Downloading {part.stem}", total, start) as advance,
+            counting(f"Downloading {part.stem}", total, start, "bytes") as advance,
         ):
             while piece := response.read(CHUNK):
                 file.write(piece)

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from vitrial.data.io.decode import FORMATS, DecodeError, is_dicom, require_dicom
+from vitrial.data.io.decode import FORMATS, is_dicom, require_dicom
+from vitrial.data.io.decoded import DecodeError
 from vitrial.data.io.quiet import quiet
 from vitrial.data.manifest import Reader
 from vitrial.errors import VitrialError
@@ -42,6 +43,11 @@ def read_mask(reader: Reader, mask: str, side: int | None = None) -> np.ndarray:
     shape = lesions[0].shape if side is None else (side, side)
     union = np.any([_resized(lesion, shape) for lesion in lesions], axis=0)
     return np.asarray(union)
+
+
+def is_resized(mask: tuple[int, int], image: tuple[int, int]) -> bool:
+    """Whether a mask is its image at another resolution, each side rounded to whole pixels."""
+    return abs(mask[0] * image[1] - mask[1] * image[0]) < sum(image)
 
 
 def _lesion(reader: Reader, name: str) -> np.ndarray:

@@ -15,8 +15,9 @@ import numpy as np
 from filelock import FileLock
 
 from vitrial.atomic import PARTIAL, write_json
-from vitrial.data.io.download import CHUNK, bytes_bar, md5_of
+from vitrial.data.io.download import CHUNK, md5_of
 from vitrial.errors import VitrialError
+from vitrial.events import counting
 from vitrial.protocol import digest
 
 ABOUT = "about.json"
@@ -90,7 +91,7 @@ def _unpack(path: Path, expected: Mapping[str, Expected], folder: Path) -> None:
         new.mkdir()
         try:
             md5 = md5_of(path)
-            with bytes_bar(f"Unpacking {path.name}", total) as advance:
+            with counting(f"Unpacking {path.name}", total, unit="bytes") as advance:
                 for name in expected:
                     with (
                         archive.open(f"{name}.npy") as member,

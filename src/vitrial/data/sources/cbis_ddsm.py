@@ -11,19 +11,17 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.progress import track
 
 from vitrial.data.about import About
-from vitrial.data.audit.mask_checks import is_resized
 from vitrial.data.io.by_stem import find_table
 from vitrial.data.io.decode import require_dicom
 from vitrial.data.io.files import Files, suffix_of
-from vitrial.data.io.masks import SEPARATOR
+from vitrial.data.io.masks import SEPARATOR, is_resized
 from vitrial.data.io.quiet import quiet
 from vitrial.data.io.table import is_missing, read_table, require_columns, row_name
 from vitrial.data.manifest import Dataset
 from vitrial.errors import Problem, VitrialError
+from vitrial.events import counted
 from vitrial.protocol.data import DataSection
 from vitrial.protocol.section import AbsolutePath
 
@@ -264,18 +262,9 @@ def _files_by_series(
     }
     if wanted <= set(series.values()):
         series = {name: uid for name, uid in series.items() if uid}
-    console = Console(stderr=True)
     with ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 2)) as pool:
         read = zip(series, pool.map(lambda name: _read_header(files, name), series), strict=True)
-        headers = dict(
-            track(
-                read,
-                "Reading headers",
-                total=len(series),
-                console=console,
-                disable=not console.is_terminal,
-            )
-        )
+        headers = dict(counted(read, "Reading headers", len(series)))
     found: defaultdict[str, list[_File]] = defaultdict(list)
     for name, header in headers.items():
         uid, size = header or ("", (0, 0))

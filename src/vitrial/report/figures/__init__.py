@@ -1,1 +1,1 @@
-"""Figures of the report, one file each."""
+"""Figures of the report, one file each, from tables and arrays."""

@@ -17,12 +17,12 @@ ORDER = 50
 
 def render(study: Study) -> str:
     """A matrix for each arm, summed over its repetitions; nothing before a run is done."""
-    classes = study.facts["classes"]
+    classes = list(study.facts.classes)
     sums: dict[str, np.ndarray] = {}
     for run, folder in study.runs():
         predictions = folder.predictions()
         test = predictions[predictions["split"] == "test"]
         counts = confusion(test["target"].to_numpy(), logits_of(test))
-        sums[run["arm"]] = sums.get(run["arm"], 0) + counts
+        sums[run.arm] = sums.get(run.arm, 0) + counts
     tables = {arm: pd.DataFrame(counts, classes, classes) for arm, counts in sums.items()}
     return template("confusion.html.j2").render(confusions=tables) if tables else ""

@@ -20,7 +20,7 @@ def render(study: Study) -> str:
     if metrics.empty:
         return ""
     endpoint = study.protocol.endpoint
-    guess = chance(endpoint, len(study.facts["classes"]))
+    guess = chance(endpoint, len(study.facts.classes))
     svg = to_svg(learning_curves(metrics, endpoint, guess))
     uri = "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
     return template("curves.html.j2").render(curves=uri)

@@ -20,7 +20,7 @@ def render(study: Study) -> str:
     audit = study.audit()
     return template("data.html.j2").render(
         facts=study.facts,
-        counts=_counts(study.manifest(), study.facts["classes"], study.protocol.split.labeled),
+        counts=_counts(study.manifest(), list(study.facts.classes), study.protocol.split.labeled),
         findings=findings(study.problems(), audit),
         audit=section(audit) if audit else None,
     )

@@ -1,0 +1,23 @@
+"""The report's section on what was looked at beyond the endpoint."""
+
+from __future__ import annotations
+
+from vitrial.report.secondary import in_words
+from vitrial.report.template import template
+from vitrial.store.analyses import read_analyses
+from vitrial.store.study import Study
+
+TITLE = "Secondary analyses"
+SUMMARY = "Every other metric, calibration, operating point, subgroups and patients; exploratory."
+ORDER = 55
+
+
+def render(study: Study) -> str:
+    """The section's HTML; nothing where `vitrial analyze` was not run."""
+    found = read_analyses(study)
+    if found is None:
+        return ""
+    done = {run.name for run, _ in study.runs()}
+    return template("secondary.html.j2").render(
+        tables=in_words(found), changed=done != set(found.facts["runs"])
+    )
