@@ -32,6 +32,8 @@ from vitrial.compare.simulation import TestSet, draw_noise, draw_test_set, to_lo
 from vitrial.compare.verdict import Verdict, verdict
 
 REPETITIONS = (3, 5, 10)
+IMAGES, PER_GROUP = (150, 500), (1, 5)
+"""Of the test set, and at most of a patient."""
 MARGINS = (0, 1, 2, 4)
 """True differences, in margins."""
 POWER = 0.25
@@ -87,7 +89,7 @@ class Kind:
 
 def kinds() -> Iterator[Kind]:
     """Every kind of study."""
-    for choice in itertools.product(LEVELS, SPREADS, (150, 500), (1, 5), (False, True)):
+    for choice in itertools.product(LEVELS, SPREADS, IMAGES, PER_GROUP, (False, True)):
         yield Kind(*choice)
 
 
@@ -165,9 +167,7 @@ def main(
     studies: Annotated[int, typer.Option(help="Simulated studies of each kind.")] = 1000,
     jobs: Annotated[int, typer.Option(help="Processes.")] = 1,
     csv: Annotated[Path | None, typer.Option(help="Keep what is done here, and go on.")] = None,
-    figure: Annotated[
-        Path | None, typer.Option(help="Draw the coverage of each kind here.")
-    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the coverage of each kind.")] = None,
     quick: Annotated[bool, typer.Option(help="A few kinds and studies.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the rows here.")] = None,
 ) -> None:
@@ -200,7 +200,9 @@ def draw(null: pd.DataFrame, path: Path) -> None:
         ax.axhspan(0.94, 0.96, color="#d8dee4", linewidth=0)
         ax.axhline(0.95, color="#57606a", linewidth=0.8)
         of = null[null["endpoint"] == endpoint]
-        for (images, per_group, rare), cells in of.groupby(["images", "per_group", "rare"]):
+        for images, per_group, rare in itertools.product(IMAGES, PER_GROUP, (False, True)):
+            same = (of["images"] == images) & (of["per_group"] == per_group)
+            cells = of[same & (of["rare"] == rare)]
             x = [places[cell] for cell in zip(cells["spread"], cells["repetitions"], strict=True)]
             label = f"{images} images, {'1 a patient' if per_group == 1 else '1-5 a patient'}"
             label += ", rarest class 5%" if rare else ""

@@ -75,9 +75,9 @@ def test_an_arm_that_fails_leaves_the_others_and_says_why(
     tmp_path, small_protocol, pixel_caches, monkeypatch
 ):
     text = small_protocol.read_text().replace(
-        "  - backbone: resnet10t\n",
+        "  - backbone: test_resnet\n",
         "  - {backbone: resnet18, initialization: file:nowhere.safetensors}\n"
-        "  - backbone: resnet10t\n",
+        "  - backbone: test_resnet\n",
     )
     small_protocol.write_text(text)
     arguments = ("run", small_protocol, "--out", tmp_path / "s", "--cache", pixel_caches)
@@ -99,7 +99,7 @@ def test_tuning_goes_on_without_an_arm_whose_weights_are_missing(
     text = small_protocol.read_text()
     start = text.index("arms:")
     arms = (
-        "arms:\n  - {backbone: resnet10t}\n"
+        "arms:\n  - {backbone: test_resnet}\n"
         "  - {backbone: resnet18, initialization: file:nowhere.safetensors}\n"
     )
     small_protocol.write_text(text[:start] + arms + text[text.index("recipe:") :])

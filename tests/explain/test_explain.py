@@ -1,5 +1,7 @@
 """A study explained end to end, on images and masks of every odd kind."""
 
+import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -185,7 +187,9 @@ def test_the_command_prints_the_tables_and_writes_figure_and_report(
     assert (explained / "figure1.png").read_bytes().startswith(b"\x89PNG")
     assert (explained / "figure1.pdf").read_bytes().startswith(b"%PDF")
     page = (odd_study.path / "report" / "index.html").read_text(encoding="utf-8")
-    assert '<script type="application/json"' in page, "the viewer has no maps"
+    (data,) = re.findall(r'id="explanations-data">(.*?)</script>', page)
+    viewed = {image["name"]: len(image["maps"]) for image in json.loads(data)["images"]}
+    assert viewed == {image.image: 2 for image in read_shown(explained / "shown.npz")}
     assert "https://" not in page
 
 

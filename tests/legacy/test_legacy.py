@@ -4,6 +4,7 @@
 its explanations, as that version left it but for its report, parts and pictures.
 """
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -132,6 +133,15 @@ def test_a_model_of_it_is_loaded_and_exported(study, tmp_path):
     assert trained.maps(pixels, "gradcam").logits.shape == (2, 4)
     assert sum(p.numel() for p in random_model(folder.path).parameters()) == 100_224
     assert "num_classes=4" in export_weights(folder.path, tmp_path / "w.safetensors")
+
+
+@pytest.mark.slow
+def test_it_is_explained_anew(folder, tmp_path, pixel_caches):
+    copy = shutil.copytree(folder, tmp_path / "study")
+    study = vitrial.load_study(copy)
+    options = {"methods": ["gradcam"], "faithful": False, "cache": pixel_caches}
+    written = vitrial.explain_study(study, 2, listen=lambda event: None, **options)
+    assert {*read_explained(written).measures["method"]} >= {"gradcam", "center"}
 
 
 def test_names_of_the_users_keep_their_spelling():

@@ -14,6 +14,7 @@ from vitrial.report.secondary import FORMS, render
 from vitrial.report.sections import cost, secondary
 from vitrial.store.analyses import Request, analyze, read_analyses, write_analyses
 from vitrial.store.run_folder import RunFolder
+from vitrial.store.stage import Attempt, Machine, Normalization, Result
 from vitrial.store.study import Study
 from vitrial.study.cost import arm_costs, write_costs
 from vitrial.study.plan import plan
@@ -46,20 +47,30 @@ def study(tmp_path_factory, pixel_caches):
             noise = (rows.index * (7 + place) + 3 * c) % 11 / 5
             table[f"logit_{c}"] = noise + (rows["target"] == c)
         with folder.claim():
-            folder.begin({"machine": {"device": "cpu", "precision": "32-true", "cpu": "x"}})
+            folder.begin(Attempt(Machine("cpu", "32-true", 1, "x"), {}))
             folder.write_predictions(table)
-            seconds = {"training_seconds": 60.0, "images_per_second": 9.0}
-            folder.finish(seconds | {"parameters": 1, "best_epoch": 1, "epochs": 1}, [])
+            folder.finish(
+                Result(
+                    epochs=1,
+                    history=[],
+                    training_seconds=60.0,
+                    images_per_second=9.0,
+                    classes=tuple(data.classes),
+                    normalization=Normalization((0.5,), (0.5,)),
+                    parameters=1,
+                    best_epoch=1,
+                )
+            )
     return study
 
 
 def test_every_analysis_is_kept_shown_at_80_columns_and_on_the_page(study):
-    names = [run["name"] for run, _ in study.runs()]
-    positive = study.facts["classes"][0]
+    names = [run.name for run, _ in study.runs()]
+    positive = study.facts.classes[0]
     request = Request(positive=positive, two_runs=(names[0], names[-1]))
     found = analyze(study, request)
-    for path in write_analyses(study, found):
-        assert len(pd.read_csv(path)), path
+    folder = write_analyses(study, found)
+    assert {path.stem for path in folder.glob("*.csv")} == set(found.tables)
     again = read_analyses(study)
     assert again is not None
     for name, table in found.tables.items():
@@ -77,6 +88,7 @@ def test_every_analysis_is_kept_shown_at_80_columns_and_on_the_page(study):
     assert "Exploratory" in html
     assert f"Operating point for {positive}" in html
     assert "Other runs are done" not in html
+    assert "data:image/svg+xml" in html
 
 
 def test_a_study_without_analyses_or_cost_has_no_section(study, tmp_path):
@@ -96,7 +108,7 @@ def test_from_the_command_line(study, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     result = CliRunner().invoke(app, ["analyze", str(study.path), "--format", "markdown"])
     assert result.exit_code == 0, result.output
-    assert "| balanced accuracy | B - A |" in result.output
+    assert "| balanced accuracy | A - B |" in result.output
     assert (study.path / "analyses" / "metrics.csv").exists()
     for options in (["--format", "word"], ["--sensitivity", ".9", "--specificity", ".9"]):
         result = CliRunner().invoke(app, ["analyze", str(study.path), *options])

@@ -52,19 +52,18 @@ def analyze(
             raise VitrialError(f"'{form}' is no format: choose {', '.join(FORMS)}.")
         if specificity is not None and sensitivity is not None:
             raise VitrialError("Give --specificity or --sensitivity, not both: one follows.")
-        required = "specificity" if sensitivity is None else "sensitivity"
         level = sensitivity if specificity is None else specificity
         request = Request(
             subgroups=tuple(subgroup or ()),
             positive=positive,
-            required=required,
+            required="specificity" if sensitivity is None else "sensitivity",
             level=0.9 if level is None else level,
             two_runs=runs,
         )
         loaded = open_study(study)
         found = analyze(loaded, request)
-        paths = write_analyses(loaded, found)
+        folder = write_analyses(loaded, found)
         for shown in render(found, form):
             wrapped = form == "terminal"  # other texts are for files
             out_console.print(shown, soft_wrap=not wrapped, markup=False, highlight=False)
-        out_console.print(f"Tables: {', '.join(paths)}", soft_wrap=True, highlight=False)
+        out_console.print(f"Tables: {folder.resolve()}", soft_wrap=True, highlight=False)

@@ -21,9 +21,9 @@ def by_patient(runs: Aligned) -> tuple[Aligned, int]:
     several = np.zeros(len(first), dtype=bool)
     np.logical_or.at(several, member, runs.targets != runs.targets[first][member])
     probabilities = softmax(runs.logits.astype(np.float64), axis=-1)
-    sums = np.zeros((len(runs.runs), len(first), runs.logits.shape[-1]))
-    np.add.at(sums, (slice(None), member), probabilities)
-    means = sums / np.bincount(member)[:, None]
+    sums = np.zeros((len(first), len(runs.runs), runs.logits.shape[-1]))
+    np.add.at(sums, member, probabilities.swapaxes(0, 1))
+    means = sums.swapaxes(0, 1) / np.bincount(member)[:, None]
     logits = np.log(np.maximum(means, np.finfo(np.float64).tiny))
     whole = Aligned(runs.runs, runs.arms, runs.images.iloc[first].reset_index(drop=True), logits)
     return whole.only(~several), int(several.sum())

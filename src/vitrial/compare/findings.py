@@ -132,7 +132,7 @@ def find(comparisons: Sequence[Registered], runs: Sequence[Run], planned: int) -
         if sound
     }
     found = [_find(one, judged.get(one.endpoint), sound, planned, left_out) for one in comparisons]
-    return _adjusted(found)
+    return adjusted(found)
 
 
 def p_of_claim(claim: Claim, effect: Effect, margin: float, higher_is_better: bool) -> float:
@@ -150,7 +150,7 @@ def p_of_claim(claim: Claim, effect: Effect, margin: float, higher_is_better: bo
     return effect.p_above(worse) if higher_is_better else effect.p_below(-worse)
 
 
-def _adjusted(found: Sequence[Finding]) -> list[Finding]:
+def adjusted(found: Sequence[Finding]) -> list[Finding]:
     """The findings with p-values for as many claims as their family has, and what became of each.
 
     A claim that is only upheld without the adjustment is undecided.

@@ -172,7 +172,11 @@ def _exceeds(distance: float, error: float, df: float, alpha: float) -> float:
 
 
 def _first(enough: Callable[[int], bool], low: int, high: int) -> int | None:
-    """The smallest number that is enough, of those from which on every one is."""
+    """A number that is enough though one less is not; None if the highest is not enough.
+
+    The smallest there is, unless enough is followed by too little: fewer degrees of freedom can
+    cost a trial of two or three repetitions more than twice the patients bring.
+    """
     if not enough(high):
         return None
     while low < high:

@@ -40,7 +40,7 @@ def sentence(finding: Finding) -> str:
     """What a comparison found, with its interval; nothing of the claim."""
     one, effect = finding.registered, finding.effect
     (a, start_a), (b, start_b) = (_parts(arm) for arm in (one.treatment, one.control))
-    if start_a == start_b:
+    if start_a is not None and start_a == start_b:
         begin = in_words(start_a)
     else:
         a, b, begin = one.treatment, one.control, ""
@@ -84,11 +84,10 @@ def chances(finding: Finding) -> str:
     """How often another run would be better; empty where a single run says nothing of it."""
     if math.isnan(finding.probability):
         return ""
-    (a, start_a), (b, start_b) = (
-        _parts(arm) for arm in (finding.registered.treatment, finding.registered.control)
-    )
-    if start_a != start_b:
-        a, b = finding.registered.treatment, finding.registered.control
+    one = finding.registered
+    (a, start_a), (b, start_b) = _parts(one.treatment), _parts(one.control)
+    if start_a is None or start_a != start_b:
+        a, b = one.treatment, one.control
     return f"Probability that a new run of {a} beats one of {b}: {finding.probability:.2f}."
 
 
@@ -229,10 +228,10 @@ def _without_nan(content: Any) -> Any:
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def _parts(arm: str) -> tuple[str, Initialization]:
-    """The backbone and initialization of an arm's name."""
-    backbone, _, start = arm.partition(" / ")
-    return backbone, parse_initialization(start)
+def _parts(arm: str) -> tuple[str, Initialization | None]:
+    """The backbone and initialization of an arm's name; of an id the name alone."""
+    backbone, slash, start = arm.partition(" / ")
+    return backbone, parse_initialization(start) if slash else None
 
 
 def _begun(text: str, arm: str) -> str:

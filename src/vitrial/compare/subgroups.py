@@ -68,9 +68,9 @@ def subgroup_tables(
     for part in sorted(set(parts)):
         inside = parts == part
         only = test.only(inside)
-        sizes = {"images": int(inside.sum()), "groups": len(set(only.groups))}
-        sizes = {"column": by, "subgroup": part, **sizes}
-        few = sizes["groups"] < FEWEST_GROUPS
+        groups = len(set(only.groups))
+        sizes = {"column": by, "subgroup": part, "images": int(inside.sum()), "groups": groups}
+        few = groups < FEWEST_GROUPS
         if few or len(np.unique(only.targets)) < classes:
             rows.append(pd.DataFrame([{**sizes, "why": GROUPS if few else CLASSES}]))
             continue

@@ -54,7 +54,7 @@ def _in_words(found: Analyses) -> Iterator[Shown]:
     yield Shown("Secondary analyses", " ".join([EXPLORATORY, *facts["notes"]]), names)
     yield Shown(
         "Every metric on the test split",
-        "B - A is the mean of B less that of A.",
+        "A - B is the mean of A less that of B.",
         _long(tables["metrics"], {"metric": "Metric"}, short),
     )
     yield Shown(

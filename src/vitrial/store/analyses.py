@@ -6,6 +6,7 @@ import io
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,6 +24,7 @@ from vitrial.metrics import METRICS
 from vitrial.records import read_bytes, read_record, reading, write_record
 from vitrial.spelling import did_you_mean
 from vitrial.store.study import Study
+from vitrial.store.trial import comparisons_of
 
 NOT_FOR_SUBGROUPS = ("image", "label", "group", "target")
 
@@ -153,24 +155,19 @@ def two_run_table(test: Aligned, names: tuple[str, str], classes: list[str]) -> 
 
 
 def arm_pairs(study: Study, test: Aligned) -> list[Pair]:
-    """Arms of the same initialization, the later in the protocol less the earlier."""
-    arms = [arm for arm in study.protocol.arms if arm.name in test.arms]
-    return [
-        (arm.name, less.name)
-        for place, arm in enumerate(arms)
-        for less in arms[:place]
-        if arm.origin == less.origin
-    ]
+    """Treatment and control of each comparison that the study registers, where both have runs."""
+    registered = ((one.treatment, one.control) for one in comparisons_of(study.protocol))
+    return [pair for pair in dict.fromkeys(registered) if set(pair) <= set(test.arms)]
 
 
-def write_analyses(study: Study, found: Analyses) -> list[str]:
-    """Write a CSV per table into the study's folder `analyses`; their paths."""
+def write_analyses(study: Study, found: Analyses) -> Path:
+    """Write a CSV per table into the study's folder `analyses`, which is given back."""
     folder = study.path / ANALYSES
     names = {name: f"{name}.csv" for name in found.tables}
     for name, file in names.items():
         write_text(folder / file, found.tables[name].to_csv(index=False))
     write_record(folder / ANALYSES_FACTS, found.facts, names.values())
-    return [str(folder / file) for file in names.values()]
+    return folder
 
 
 def read_analyses(study: Study) -> Analyses | None:

@@ -25,9 +25,12 @@ def comparisons_of(protocol: Protocol) -> list[Registered]:
 
 def findings_of(study: Study) -> list[Finding]:
     """Judge every comparison of a study by the runs that are finished."""
+    comparisons = comparisons_of(study.protocol)
+    if not comparisons:
+        return []
     runs = []
     for stage, folder in study.runs():
         predictions = folder.predictions()
         test = predictions[predictions["split"] == "test"]
         runs.append(Run(stage.arm, stage.repetition or 1, test))
-    return find(comparisons_of(study.protocol), runs, study.protocol.repetitions)
+    return find(comparisons, runs, study.protocol.repetitions)

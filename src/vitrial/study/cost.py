@@ -100,7 +100,7 @@ def measure_costs(protocol: Protocol, threads: int | None = None, rounds: int = 
             turns[name].append(trained | _inference(name, protocol, fabric))
         rows = [_cost(name, protocol, turns[name]) for name in names]
         facts = {"batch_size": protocol.recipe.batch_size, "crop": protocol.augment.crop}
-        return {"machine": machine(fabric), **facts, "busy": busy, "rows": rows}
+        return {"machine": asdict(machine(fabric)), **facts, "busy": busy, "rows": rows}
     finally:
         torch.set_num_threads(before)
 

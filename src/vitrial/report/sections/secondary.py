@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+
+from vitrial.report.figures.curves import to_svg
+from vitrial.report.figures.trust import trust_curves
 from vitrial.report.secondary import in_words
 from vitrial.report.template import template
 from vitrial.store.analyses import read_analyses
@@ -18,6 +22,9 @@ def render(study: Study) -> str:
     if found is None:
         return ""
     done = {run.name for run, _ in study.runs()}
+    svg = to_svg(trust_curves(found.tables["reliability"], found.tables.get("net_benefit")))
     return template("secondary.html.j2").render(
-        tables=in_words(found), changed=done != set(found.facts["runs"])
+        curves="data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode(),
+        tables=in_words(found),
+        changed=done != set(found.facts["runs"]),
     )
