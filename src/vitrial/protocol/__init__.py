@@ -30,7 +30,7 @@ from vitrial.protocol.data import (
     PhantomData,
 )
 from vitrial.protocol.recipe import Plateau, Recipe
-from vitrial.protocol.section import AbsolutePath, Fraction, Section, Seed
+from vitrial.protocol.section import AbsolutePath, Fraction, Section, Seed, Share
 from vitrial.protocol.selfsupervision import Byol, Dino, LocalViews, SelfSupervision, View
 from vitrial.protocol.views import Augment, Image, Jitter, Split
 from vitrial.protocol.yaml_lines import dotted
@@ -97,6 +97,9 @@ class Protocol(Section):
         endpoint: The primary metric, by which validation selects and the table reports.
             `quadratic_kappa` is for ordered classes; of `log_loss` and `brier` lower is better.
         margin: Smallest difference of the endpoint that matters.
+        fractions: Parts of the training images that every arm is trained on, rising to 1, for
+            learning curves over data size. A larger part holds the smaller ones; groups stay whole
+            and every class keeps its share. Table and verdict are of all training images.
         repetitions: Runs of an arm, each with a seed of its own.
         seed: Another seed repeats the whole study otherwise.
     """
@@ -117,6 +120,7 @@ class Protocol(Section):
     share_pretraining: bool = True
     endpoint: EndpointName
     margin: Fraction = 0.02
+    fractions: list[Share] = Field([1.0], min_length=1, max_length=20)
     repetitions: int = Field(5, ge=1, le=1000)
     seed: Seed = 0
 
