@@ -20,6 +20,8 @@ from vitrial.compare.curves import (
 from vitrial.compare.jackknife import jackknife
 from vitrial.compare.scores import logits_of
 from vitrial.metrics import ENDPOINTS
+from vitrial.store.facts import Entry
+from vitrial.store.run_folder import RunFolder
 from vitrial.store.trial import comparisons_of
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class DataSize:
         )
 
     def sentences(self) -> list[str]:
-        """What the curves say: where one arm catches up with another, and what twice the data give."""
+        """Where one arm catches up with another, and what twice the data would give."""
         said = [found.sentence(arm, other) for arm, other, found in self.crossings]
         label, largest = ENDPOINTS[self.endpoint].label, max(c.images[-1] for c in self.curves)
         for arm, law in self.laws.items():
@@ -78,19 +80,17 @@ class DataSize:
 
 def data_size(study: Study) -> DataSize | None:
     """The learning curves of a study over data size; None if it has runs of one size alone."""
-    sizes: dict[tuple[str, int], int] = {}
-    runs = []
-    for entry, folder in study.runs_of_all_sizes():
+    finished = study.runs_of_all_sizes()
+    if len({entry.fraction for entry, _ in finished}) < 2:
+        return None
+    runs: list[Run] = []
+    for number, (entry, folder) in enumerate(finished):
         predictions = folder.predictions()
         test = predictions[predictions["split"] == "test"]
-        # A part of its own stands for a repetition's number, which names the run.
-        name = (entry.arm, len(runs))
-        sizes[name] = folder.result().images or 0
-        runs.append(Run(entry.arm, name[1], test))
+        runs.append(Run(entry.arm, number, test))  # of several sizes: numbered throughout
     comparable, _ = sound_runs(runs)
-    images = [sizes[run.arm, run.repetition] for run in comparable]
-    if len(set(images)) < 2:
-        return None
+    images = _images(finished)
+    sizes = [images[finished[run.repetition][0].fraction] for run in comparable]
     endpoint = study.protocol.endpoint
     test = comparable[0].test
     found = jackknife(
@@ -100,7 +100,7 @@ def data_size(study: Study) -> DataSize | None:
         test["group"].to_numpy(),
     )
     arms = [run.arm for run in comparable]
-    curves, covariance = learning_curves(arms, images, found.scores, found.covariance)
+    curves, covariance = learning_curves(arms, sizes, found.scores, found.covariance)
     higher = ENDPOINTS[endpoint].higher_is_better
     return DataSize(
         endpoint,
@@ -108,6 +108,14 @@ def data_size(study: Study) -> DataSize | None:
         tuple(_crossings(study, curves, covariance)),
         {curve.arm: power_law(curve, covariance, higher) for curve in curves},
     )
+
+
+def _images(runs: list[tuple[Entry, RunFolder]]) -> dict[float, int]:
+    """Training images of each fraction; draws of whole groups differ a little: their median."""
+    seen: dict[float, list[int]] = {}
+    for entry, folder in runs:
+        seen.setdefault(entry.fraction, []).append(folder.result().images or 0)
+    return {fraction: int(np.median(counts)) for fraction, counts in seen.items()}
 
 
 def _crossings(
