@@ -22,10 +22,18 @@ from vitrial.data.cache import DamagedCacheError, PixelCache, prepare
 from vitrial.data.io.decode import decode, dicom_decoders
 from vitrial.data.manifest import Dataset
 from vitrial.errors import VitrialError
+from vitrial.events import listening
 from vitrial.protocol import Image
 
 SMALL = Image(resize=16)
 STATM = Path("/proc/self/statm")
+
+
+@pytest.fixture(autouse=True)
+def shown():
+    """What is told is shown, as on the command line."""
+    with listening():
+        yield
 
 
 def png(seed):

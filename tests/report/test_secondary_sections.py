@@ -13,10 +13,10 @@ from vitrial.protocol import Arm, Protocol
 from vitrial.report.secondary import FORMS, render
 from vitrial.report.sections import cost, secondary
 from vitrial.store.analyses import Request, analyze, read_analyses, write_analyses
+from vitrial.store.costs import arm_costs, write_costs
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.stage import Attempt, Machine, Normalization, Result
 from vitrial.store.study import Study
-from vitrial.study.cost import arm_costs, write_costs
 from vitrial.study.plan import plan
 
 ROW = {"parameters": 5e6, "macs": 9e7, "training_bytes": 9e7, "inference_bytes": 3e7,

@@ -30,11 +30,14 @@ def test_no_dominated_arm_is_on_the_front():
 
 def test_backbones_are_measured_and_ratios_say_how_alike_they_are(small_protocol):
     threads = torch.get_num_threads()
-    costs = measure_costs(load_protocol(small_protocol), threads=1, rounds=1)
+    protocol = load_protocol(small_protocol)
+    costs = measure_costs(protocol, threads=1, rounds=1)
     assert torch.get_num_threads() == threads
     assert costs["machine"]["threads"] == 1
     small, vit = costs["rows"]
-    assert (small["backbone"], vit["backbone"]) == ("resnet10t", "vit_tiny_patch16_224")
+    assert [row["backbone"] for row in costs["rows"]] == list(
+        dict.fromkeys(arm.model for arm in protocol.arms)
+    )
     for row in costs["rows"]:
         weights = 4 * row["parameters"]
         # Weights, gradients and Adam's two averages, and what the forward pass keeps.
@@ -49,9 +52,22 @@ def test_backbones_are_measured_and_ratios_say_how_alike_they_are(small_protocol
 
 def test_from_the_command_line_at_80_columns(small_protocol, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("vitrial.study.cost.ROUNDS", 1)
-    result = CliRunner().invoke(app, ["cost", str(small_protocol), "--threads", "1"])
+    protocol = load_protocol(small_protocol)
+    row = {"parameters": 86e6, "macs": 17.58e9, "training_bytes": 12_345e6, "latency_ms": 123.4,
+           "inference_bytes": 2_345e6, "training_images_per_second": 1234.5,
+           "images_per_second": 2345.6, "joules_per_training_image": 1.23}  # fmt: skip
+    names = [*dict.fromkeys(arm.model for arm in protocol.arms), "deit_small_patch16_224"]
+    machine = {"device": "NVIDIA H100", "precision": "bf16-mixed", "threads": 8, "cpu": "x86_64"}
+    costs = {"machine": machine, "batch_size": 64, "crop": 224, "busy": 0.1}
+    costs["rows"] = [{"backbone": name, **row} for name in names]
+    asked = []
+    monkeypatch.setattr(
+        "vitrial.study.cost.measure_costs", lambda *given: asked.append(given) or costs
+    )
+    result = CliRunner().invoke(app, ["cost", str(small_protocol), "--threads", "3"])
     assert result.exit_code == 0, result.output
+    assert asked == [(protocol, 3)]
     assert max(map(len, result.output.splitlines())) <= 80
-    for whole in ("resnet10t", "vit_tiny_patch16_224", "Train", RATIO):
-        assert whole in result.output
+    for whole in ("12,345", "1234.5", "17.58", "NVIDIA H100", "deit_small_patch"):
+        assert whole in result.output, "names are folded, figures never"
+    assert "busy" not in result.output

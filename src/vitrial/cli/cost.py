@@ -28,8 +28,9 @@ def cost(
         from vitrial.metrics import METRICS
         from vitrial.protocol.file import load_protocol, ready_protocols
         from vitrial.report.cost import cost_words, device_sentence, front_words
+        from vitrial.store.costs import arm_costs, write_costs
         from vitrial.store.study import holds_study
-        from vitrial.study.cost import arm_costs, measure_costs, write_costs
+        from vitrial.study.cost import measure_costs
         from vitrial.study.initial import refuse_unfit_arms
 
         is_study = protocol not in ready_protocols() and holds_study(Path(protocol))

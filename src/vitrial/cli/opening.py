@@ -30,5 +30,5 @@ def print_result(study: Study) -> None:
     path = write_report(study)
     out_console.print(render(study.table(), study.protocol.endpoint, study.caption(), "terminal"))
     said = verdict(study.verdict(), [], "terminal")
-    out_console.print(said, soft_wrap=True, highlight=False, markup=False)
+    out_console.print(said, end="", soft_wrap=True, highlight=False, markup=False)
     out_console.print(f"Report: {path.resolve()}", soft_wrap=True, highlight=False)

@@ -96,10 +96,10 @@ def of_the_test_set(endpoint: str, test: pd.DataFrame, runs: Jackknife) -> list[
         )
     if rare := int((test.groupby("target")["group"].nunique() < FEWEST_OF_A_CLASS).sum()):
         fewest = test.groupby("target")["group"].nunique().min()
-        classes_words = f"{rare} class{'es' * (rare > 1)}"
         found.append(
-            f"{classes_words} of the test split {'have' if rare > 1 else 'has'} as few as {fewest} "
-            "patients or lesions: read the interval with caution."
+            f"{rare} class{'es have' if rare > 1 else ' has'} as few as {fewest} "
+            f"{'patient or lesion' if fewest == 1 else 'patients or lesions'} in the test split: "
+            "read the interval with caution."
         )
     return found
 

@@ -89,6 +89,8 @@ def reliability_table(runs: Aligned, bins: int = BINS) -> pd.DataFrame:
     found = by_bin.agg(
         confidence=("confidence", "mean"), accuracy=("accuracy", "mean"), answers=("bin", "size")
     )
-    found = found.reset_index().sort_values(["arm", "bin"], ignore_index=True)
+    found = found.reset_index().sort_values("bin", kind="stable", ignore_index=True)
+    order = {arm: place for place, arm in enumerate(dict.fromkeys(runs.arms))}
+    found = found.sort_values("arm", key=lambda of: of.map(order), kind="stable")
     ends = {"low": found["bin"] / bins, "high": (found["bin"] + 1) / bins}
     return found.assign(**ends)[["arm", "low", "high", "confidence", "accuracy", "answers"]]

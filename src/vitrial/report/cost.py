@@ -7,7 +7,6 @@ import math
 import pandas as pd
 
 from vitrial.records import Record
-from vitrial.study.cost import BUSY
 
 COLUMNS = {
     "parameters": ("Params M", 1e-6, "{:.1f}"),
@@ -20,6 +19,8 @@ COLUMNS = {
     "joules_per_training_image": ("Train J", 1, "{:.2f}"),
 }
 """Headings, units and digits."""
+BUSY = 0.5
+"""Load per core from which the machine is said to be busy: timings then vary by tens of percent."""
 RATIO = "largest / smallest"
 
 

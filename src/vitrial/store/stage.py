@@ -5,13 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from vitrial.protocol import Arm, Augment, EndpointName, Image, Recipe, digest
-from vitrial.protocol.selfsupervision import SomeMethod
+from pydantic import SerializeAsAny, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
+
+from vitrial.protocol import Arm, Augment, EndpointName, Image, Recipe, SelfSupervision, digest
+from vitrial.protocol.selfsupervision import RECIPES
 
 Kind = Literal["pretrain", "selfsupervise", "finetune", "tune"]
 Channels = tuple[float, ...]
+
+
+def _by_method(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """Read a recipe as one of the arm's method, where the stage is one of self-supervision."""
+    if info.data.get("kind") != "selfsupervise" or not isinstance(value, dict):
+        return handler(value)
+    method = info.data["arm"].origin.method
+    if method is None:  # as an older program wrote it
+        entries = RECIPES.entries().items()
+        method = next(n for n, entry in entries if set(value) <= set(entry.RECIPE.model_fields))
+    return RECIPES.entry(method).RECIPE.model_validate(value)
+
+
+StageRecipe = Annotated[SerializeAsAny[Recipe | SelfSupervision], WrapValidator(_by_method)]
+"""How a stage optimizes."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +75,7 @@ class Stage:
     arm: Arm
     repetition: int | None
     dataset: str
-    recipe: Recipe | SomeMethod
+    recipe: StageRecipe
     seed: int
     versions: tuple[int, int]
     image: Image

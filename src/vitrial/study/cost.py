@@ -16,20 +16,15 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any
 
-import pandas as pd
 import psutil
 import torch
 from lightning_fabric import Fabric
 from torch.distributed._tools.mem_tracker import MemTracker
 from torch.utils.flop_counter import FlopCounterMode
 
-from vitrial.compare.pareto import not_dominated
-from vitrial.layout import COST
-from vitrial.metrics import ENDPOINTS
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Protocol
-from vitrial.records import Record, read_record, write_record
-from vitrial.store.study import Study
+from vitrial.records import Record
 from vitrial.study.run import machine
 from vitrial.train.fit import train_step
 from vitrial.train.launch import launch
@@ -41,10 +36,6 @@ BATCH = 32
 """Images at a time, of the throughput of inference."""
 CLASSES = 2
 """More make no difference worth mentioning."""
-BUSY = 0.5
-"""Load per core from which the machine is said to be busy: timings then vary by tens of percent."""
-LOWER = ("latency_ms", "training_bytes", "training_ms_per_image")
-"""What an arm's endpoint is held against: lower is better."""
 
 
 @dataclass(frozen=True)
@@ -103,42 +94,6 @@ def measure_costs(protocol: Protocol, threads: int | None = None, rounds: int = 
         return {"machine": asdict(machine(fabric)), **facts, "busy": busy, "rows": rows}
     finally:
         torch.set_num_threads(before)
-
-
-def write_costs(study: Study, costs: Record) -> None:
-    """Keep what was measured in the study's folder."""
-    write_record(study.path / COST, costs)
-
-
-def read_costs(study: Study) -> Record | None:
-    """What `write_costs` kept; None if there is nothing.
-
-    Raises:
-        DamagedError: It is not what was written.
-    """
-    path = study.path / COST
-    return read_record(path, "`vitrial cost` measures it again") if path.exists() else None
-
-
-def arm_costs(study: Study, costs: Record) -> pd.DataFrame:
-    """The arms of a study with endpoint and cost.
-
-    Returns:
-        A row per arm: `arm`, `endpoint` (mean over test scores, NaN without a run), the columns of
-        `Cost`, and `front`: whether no other arm is as good in the endpoint and in latency, memory
-        and time of training, and better in one. Point values are compared.
-    """
-    by_model = {row["backbone"]: row for row in costs["rows"]}
-    scores = study.scores()
-    test = scores[scores["split"] == "test"]
-    means = test.groupby("arm")[study.protocol.endpoint].mean()
-    arms = [arm for arm in study.protocol.arms if arm.model in by_model]
-    table = pd.DataFrame([{"arm": arm.name, **by_model[arm.model]} for arm in arms])
-    table.insert(1, "endpoint", table["arm"].map(means).astype(float))
-    gain = ENDPOINTS[study.protocol.endpoint].gain
-    lower = table.assign(training_ms_per_image=1000 / table["training_images_per_second"])
-    front = not_dominated(table["endpoint"].map(gain).to_numpy(), lower[list(LOWER)].to_numpy())
-    return table.assign(front=front)
 
 
 def _training(name: str, protocol: Protocol, fabric: Fabric) -> dict[str, float]:

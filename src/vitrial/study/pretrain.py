@@ -16,7 +16,7 @@ from vitrial.models.initialization import weights_file
 from vitrial.outputs import refuse_foreign
 from vitrial.protocol import Arm, Augment, Image, SelfSupervision
 from vitrial.protocol.checks import unknown_names
-from vitrial.protocol.selfsupervision import RECIPES
+from vitrial.protocol.selfsupervision import RECIPES, method_of
 from vitrial.records import DamagedError
 from vitrial.seeds import seed_of
 from vitrial.spelling import did_you_mean
@@ -70,7 +70,9 @@ def pretrain_folder(
         data = prepare_folder(root, image, cache)
         stage = Stage(
             kind="selfsupervise",
-            arm=arm,
+            arm=arm.model_copy(
+                update={"initialization": f"{arm.initialization}+{method_of(recipe)}"}
+            ),
             repetition=None,
             dataset="",
             recipe=recipe,
@@ -108,7 +110,9 @@ def simple_recipe(
     methods = RECIPES.names()
     if method not in methods:
         hint = did_you_mean(method, methods)
-        raise VitrialError(f"The method must be {' or '.join(methods)}, not '{method}'{hint}.")
+        raise VitrialError(
+            f"The method must be {' or '.join(methods)}, not '{method}'{hint or '.'}"
+        )
     section = RECIPES.entry(method).RECIPE
     changes: dict[str, Any] = {
         "epochs": epochs,

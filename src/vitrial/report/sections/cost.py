@@ -5,8 +5,8 @@ from __future__ import annotations
 from vitrial.metrics import METRICS
 from vitrial.report.cost import cost_words, device_sentence, front_words
 from vitrial.report.template import template
+from vitrial.store.costs import arm_costs, read_costs
 from vitrial.store.study import Study
-from vitrial.study.cost import arm_costs, read_costs
 
 TITLE = "Cost"
 SUMMARY = "What each backbone takes of this device, and which arms no other arm beats."

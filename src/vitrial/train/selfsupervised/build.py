@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vitrial.protocol import SelfSupervision
-from vitrial.protocol.selfsupervision import RECIPES
+from vitrial.protocol.selfsupervision import method_of
 from vitrial.train.selfsupervised.methods import NETWORKS
 from vitrial.train.selfsupervised.siamese import Siamese
 
@@ -17,7 +17,6 @@ def build_siamese(recipe: SelfSupervision, name: str, channels: int, crop: int) 
         channels: Input channels.
         crop: Side of the large views in pixels.
     """
-    methods = RECIPES.entries().items()
-    method = next(method for method, module in methods if module.RECIPE is type(recipe))
-    siamese: Siamese = NETWORKS.entry(method).NETWORK(name, channels, crop, recipe)
+    network = NETWORKS.entry(method_of(recipe)).NETWORK
+    siamese: Siamese = network(name, channels, crop, recipe)
     return siamese
