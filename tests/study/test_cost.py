@@ -68,6 +68,6 @@ def test_from_the_command_line_at_80_columns(small_protocol, monkeypatch):
     assert result.exit_code == 0, result.output
     assert asked == [(protocol, 3)]
     assert max(map(len, result.output.splitlines())) <= 80
-    for whole in ("12,345", "1234.5", "17.58", "NVIDIA H100", "deit_small_patch"):
+    for whole in ("12,345", "1234.5", "2345.6", "17.58", "123.4", "NVIDIA H100"):
         assert whole in result.output, "names are folded, figures never"
     assert "busy" not in result.output

@@ -35,9 +35,11 @@ def check(protocol: ProtocolName) -> None:
         from vitrial.protocol.file import load_protocol
 
         loaded = load_protocol(protocol, None)
-        runs = len(loaded.arms) * loaded.repetitions
+        sizes = len(loaded.fractions)
+        runs = len(loaded.arms) * loaded.repetitions * sizes
         out_console.print(
-            f"{protocol} is valid: {len(loaded.arms)} arms x {loaded.repetitions} repetitions = "
+            f"{protocol} is valid: {len(loaded.arms)} arms x {loaded.repetitions} repetitions "
+            f"{f'x {sizes} fractions ' if sizes > 1 else ''}= "
             f"{runs} runs, endpoint {loaded.endpoint}, hash {loaded.hash()}.",
             soft_wrap=True,
             highlight=False,

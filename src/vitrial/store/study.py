@@ -150,7 +150,11 @@ class Study:
         return sorted(there - mine)
 
     def runs(self) -> list[tuple[Entry, RunFolder]]:
-        """The runs that have a result: what each is, and its folder."""
+        """The runs on all training images that have a result: what each is, and its folder."""
+        return [run for run in self.runs_of_all_sizes() if run[0].fraction == 1]
+
+    def runs_of_all_sizes(self) -> list[tuple[Entry, RunFolder]]:
+        """Those on parts of the training images too."""
         runs = (
             (stage, RunFolder(self.path / stage.folder))
             for stage in self.facts.stages
@@ -189,13 +193,16 @@ class Study:
         return provenance(self.path, run, self.facts.stages)
 
     def metrics(self) -> pd.DataFrame:
-        """A row per run and epoch, finished or not: arm, repetition, rate, losses and scores."""
+        """A row per run and epoch, finished or not: arm, repetition, rate, losses and scores.
+
+        Of the runs on all training images.
+        """
         tables = [
             RunFolder(self.path / stage.folder)
             .metrics()
             .assign(arm=stage.arm, repetition=stage.repetition)
             for stage in self.facts.stages
-            if stage.kind == "finetune"
+            if stage.kind == "finetune" and stage.fraction == 1
         ]
         return pd.concat(tables, ignore_index=True)
 

@@ -110,9 +110,8 @@ def simple_recipe(
     methods = RECIPES.names()
     if method not in methods:
         hint = did_you_mean(method, methods)
-        raise VitrialError(
-            f"The method must be {' or '.join(methods)}, not '{method}'{hint or '.'}"
-        )
+        known = " or ".join(methods)
+        raise VitrialError(f"The method must be {known}, not '{method}'{hint or '.'}")
     section = RECIPES.entry(method).RECIPE
     changes: dict[str, Any] = {
         "epochs": epochs,
