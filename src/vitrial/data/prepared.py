@@ -17,6 +17,7 @@ from vitrial.data.sources import draw_groups, load_dataset
 from vitrial.data.split import require_stratify, split_hash, split_manifest
 from vitrial.errors import Problem
 from vitrial.protocol import Data, Image, Split, digest
+from vitrial.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ def prepare_data(
     (_, rows), notes = without_held_out(part, held_out, dataset.name)
     manifest, problems = manifest[manifest["row"].isin(rows)], problems + notes
     manifest = manifest.assign(split=split_manifest(manifest, split))
-    manifest["target"] = manifest["label"].map(dataset.classes.index).astype(np.int64)
+    task = TASKS["multiclass" if graded_by is None else "ordered"]
+    manifest["target"] = task.targets(manifest["label"], dataset.classes)
     training = manifest[manifest["split"] == "train"]
     mean, std = pixel_statistics(cache, training["row"].to_numpy())
     return Prepared(

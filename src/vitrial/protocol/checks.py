@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from vitrial.metrics import ENDPOINTS
 from vitrial.protocol.selfsupervision import RECIPES
 from vitrial.protocol.yaml_lines import Location, dotted
 from vitrial.spelling import did_you_mean
+from vitrial.tasks import task_of
 
 if TYPE_CHECKING:
     from vitrial.protocol import Arm, Data, Protocol, Recipe
@@ -234,7 +234,7 @@ def _pretrain_clashes(protocol: Protocol) -> Iterator[Clash]:
 def _endpoint_clashes(protocol: Protocol) -> Iterator[Clash]:
     """Known data sets without order; labels of one's own are looked at when they are read."""
     data = protocol.data
-    if not ENDPOINTS[protocol.endpoint].needs_order or data.classes is not None:
+    if not task_of(protocol.endpoint).ordered or data.classes is not None:
         return
     if unordered := data.unordered():
         sentence = (

@@ -25,6 +25,7 @@ from vitrial.records import read_bytes, read_record, reading, write_record
 from vitrial.spelling import did_you_mean
 from vitrial.store.study import Study
 from vitrial.store.trial import comparisons_of
+from vitrial.tasks import Task, task_of
 
 NOT_FOR_SUBGROUPS = ("image", "label", "group", "target")
 
@@ -83,7 +84,7 @@ def analyze(study: Study, request: Request) -> Analyses:
     patients, mixed = by_patient(test)
     endpoint, notes = study.protocol.endpoint, []
     tables = {
-        "metrics": metric_table(test, pairs, ordered=METRICS[endpoint].needs_order),
+        "metrics": metric_table(test, pairs, task_of(endpoint)),
         "calibration": calibration_table(test, after, temperatures, pairs),
         "reliability": pd.concat(
             [
@@ -120,9 +121,9 @@ def analyze(study: Study, request: Request) -> Analyses:
     return Analyses(tables, {**facts, "endpoint": endpoint, "notes": notes})
 
 
-def metric_table(test: Aligned, pairs: Sequence[Pair], *, ordered: bool) -> pd.DataFrame:
-    """Every metric of each arm and difference: `metric`, and the columns of `effects`."""
-    metrics = [m for m in METRICS.values() if ordered or not m.needs_order]
+def metric_table(test: Aligned, pairs: Sequence[Pair], task: Task) -> pd.DataFrame:
+    """Each metric that fits, of each arm and difference: `metric`, and the columns of `effects`."""
+    metrics = [m for m in METRICS.values() if task.fits(m)]
     return pd.concat(
         [effects(test.scored(m.name), test.arms, pairs).assign(metric=m.name) for m in metrics]
     )

@@ -11,11 +11,11 @@ from vitrial.data.prepared import Prepared, pixel_statistics, prepare_data
 from vitrial.data.unlabeled import prepare_unlabeled
 from vitrial.errors import DataError, Problem, VitrialError
 from vitrial.events import Note, tell
-from vitrial.metrics import ENDPOINTS
 from vitrial.protocol import Arm, Image, Protocol
 from vitrial.store.stage import Stage
 from vitrial.store.study import registered_protocol
 from vitrial.study.plan import sources_used
+from vitrial.tasks import task_of
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def prepare_datasets(protocol: Protocol, cache: Path | None = None) -> dict[str,
     held_out: Part | None = None
     for name, section in {"data": protocol.data, **sources_used(protocol)}.items():
         split = protocol.split if name == "data" else of_source
-        graded = name == "data" and ENDPOINTS[protocol.endpoint].needs_order
+        graded = name == "data" and task_of(protocol.endpoint).ordered
         graded_by = protocol.endpoint if graded else None
         try:
             data = prepare_data(section, split, protocol.image, cache, held_out, graded_by)

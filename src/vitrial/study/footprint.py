@@ -17,10 +17,10 @@ import psutil
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn.functional import cross_entropy
 
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Recipe, SelfSupervision
+from vitrial.tasks import TASKS
 from vitrial.train.launch import computes_bf16
 from vitrial.train.selfsupervised.build import build_siamese
 
@@ -84,7 +84,7 @@ def _network_and_loss(
     n = recipe.batch_size
     if isinstance(recipe, Recipe):
         # A head of two classes; more make no difference worth mentioning.
-        return build_backbone(name, 2, channels, crop), lambda network: cross_entropy(
+        return build_backbone(name, 2, channels, crop), lambda network: TASKS["multiclass"].loss(
             network(torch.empty(n, channels, crop, crop)), torch.empty(n, dtype=torch.long)
         )
     siamese = build_siamese(recipe, name, channels, crop)

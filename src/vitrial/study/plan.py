@@ -11,12 +11,12 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from vitrial.metrics import ENDPOINTS
 from vitrial.models.initialization import sha256_of
 from vitrial.protocol import Arm, Data, Protocol
 from vitrial.seeds import seed_of
 from vitrial.store.stage import Draw, Stage
 from vitrial.study.versions import versions_of
+from vitrial.tasks import task_of
 
 Known = dict[str, str | None]
 """Fingerprints of the data, and under `weights` the content of an arm's own file of them."""
@@ -97,7 +97,7 @@ def _finetune(
 def _pretrain(protocol: Protocol, arm: Arm, repetition: int | None, known: Known) -> Stage:
     # Of the arm only what its pretraining depends on, so that arms share it.
     arm = Arm(backbone=arm.backbone, initialization=str(arm.origin.base))
-    graded = ENDPOINTS[protocol.endpoint].needs_order  # a source's classes need no order
+    graded = task_of(protocol.endpoint).ordered  # a source's classes need no order
     return Stage(
         kind="pretrain",
         arm=arm,

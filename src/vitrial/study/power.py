@@ -21,6 +21,7 @@ from vitrial.errors import VitrialError
 from vitrial.metrics import ENDPOINTS
 from vitrial.protocol import Protocol
 from vitrial.store.trial import comparisons_of
+from vitrial.tasks import task_of
 
 DEVIATION = 0.01
 """Of an arm's scores over repetitions, where nothing better is known: an assumption."""
@@ -173,7 +174,7 @@ def expected_noise(
             test,
             (first, first, second, second),
             generator,
-            ordered=ENDPOINTS[endpoint].needs_order,
+            ordered=task_of(endpoint).ordered,
             shared=SHARED,
             arms=(0, 0, 1, 1),
             by_arm=by_arm,
@@ -203,7 +204,7 @@ def _quality(endpoint: str, shares: tuple[float, ...], score: float) -> float:
 
     def above(quality: float) -> float:
         generator = np.random.default_rng(1)
-        logits = draw_logits(test, [quality], generator, ordered=metric.needs_order)
+        logits = draw_logits(test, [quality], generator, ordered=task_of(metric.name).ordered)
         return metric(test.targets, logits[0]) - score
 
     worst, best = 0.05, 12.0

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import nn
-from torch.nn.functional import cross_entropy
 from torchvision.transforms.v2.functional import normalize
 
 from vitrial.data.augment import augment_batch, draw_views
@@ -29,6 +28,7 @@ from vitrial.layout import WEIGHTS
 from vitrial.metrics import ENDPOINTS, all_metrics
 from vitrial.protocol import Augment, EndpointName, Recipe
 from vitrial.seeds import generator_of, seed_of
+from vitrial.tasks import TASKS, Task, task_of
 from vitrial.train.checkpoint import (
     History,
     copy_of_weights,
@@ -64,6 +64,11 @@ class Training:
     std: tuple[float, ...]
     seed: int
     workers: int = 0
+
+    @property
+    def task(self) -> Task:
+        """What the endpoint asks of a model."""
+        return task_of(self.endpoint)
 
 
 def fit(
@@ -138,7 +143,9 @@ def train_epoch(
         )
         targets = targets.to(fabric.device, non_blocking=True)
         losses.append(
-            train_step(network, optimizer, inputs, targets, weight, recipe.clip_norm, fabric)
+            train_step(
+                network, optimizer, inputs, targets, weight, recipe.clip_norm, fabric, training.task
+            )
         )
         if len(losses) % FINITE_EVERY == 0:
             _check_finite(losses[-FINITE_EVERY:], epoch, batch + 1 - FINITE_EVERY)
@@ -154,9 +161,10 @@ def train_step(
     weight: torch.Tensor | None,
     clip_norm: float | None,
     fabric: Fabric,
+    task: Task = TASKS["multiclass"],
 ) -> torch.Tensor:
     """One optimizer step; the loss, left on the device."""
-    loss = cross_entropy(network(inputs), targets, weight)
+    loss = task.loss(network(inputs), targets, weight)
     optimizer.zero_grad()
     fabric.backward(loss)
     if clip_norm is not None:
@@ -198,12 +206,13 @@ def _summary(
     before = history[-1]["steps"] if history else 0
     steps = before + -(-len(images) // recipe.batch_size)
     metrics = all_metrics(targets, logits)
+    val_loss = training.task.loss(torch.from_numpy(logits), torch.from_numpy(targets))
     return {
         "epoch": len(history) + 1,
         "steps": steps,
         "lr": learning_rate(steps - 1, _gains(history, training), recipe),
         "train_loss": loss,
-        "val_loss": float(cross_entropy(torch.from_numpy(logits), torch.from_numpy(targets))),
+        "val_loss": float(val_loss),
         "score": metrics[training.endpoint],
         **{f"val_{name}": value for name, value in metrics.items()},
     }
