@@ -11,7 +11,7 @@ demo: .venv  ## A small trial on synthetic images, with its report
 	$(BIN)/vitrial demo
 
 test: .venv  ## All tests
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 fast: .venv  ## The tests that take no more than a few seconds
 	$(BIN)/python -m pytest -m "not slow"

@@ -1,4 +1,4 @@
-"""How many images a second are augmented: vitrial against torchvision v2 and kornia.
+"""How many images per second are augmented: vitrial against torchvision v2 and kornia.
 
 32 color images of 256 x 256 become training views of 224 x 224 with the default augmentation,
 float32 in [0, 1], channels_last. torchvision works image by image on uint8, as its documentation

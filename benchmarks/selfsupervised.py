@@ -130,7 +130,9 @@ def measure(data: Prepared, backbone: str, steps: int, rounds: int) -> list[Row]
 
 
 def main(
-    backbone: Annotated[str, typer.Option(help="A name of timm's.")] = "deit_small_patch16_224",
+    backbone: Annotated[
+        str, typer.Option(help="The name of a timm model.")
+    ] = "deit_small_patch16_224",
     steps: Annotated[int, typer.Option(help="Steps a round.")] = 3,
     rounds: Annotated[int, typer.Option(help="Rounds of each that are timed.")] = 5,
     quick: Annotated[bool, typer.Option(help="End within a minute or so.")] = False,

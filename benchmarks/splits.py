@@ -1,4 +1,4 @@
-"""How alike the splits are that different rules make of real tables, over many seeds.
+"""Similarity of the splits that different rules make of real tables, over many seeds.
 
 Each figure is the largest distance of train (80 %), validation (10 %) or test (10 %) from the
 whole: the median over the seeds, and the worst.

@@ -1,4 +1,4 @@
-"""Training images a second, end to end, beside the model's own ceiling on a batch in memory.
+"""Training images per second, end to end, beside the model's own ceiling on a batch in memory.
 
 End to end is an epoch of `vitrial.train.fit.train_epoch`: pixel cache, augmentation,
 normalization, forward, backward, clipping, optimizer step. The ceiling is the same steps on one

@@ -19,7 +19,7 @@ print(protocol.description)
 print([arm.name for arm in protocol.arms])
 
 # %% [markdown]
-# Carry it out. An interrupted study goes on where it stopped, so this cell may be run again.
+# Carry it out. An interrupted study resumes, so this cell may be run again.
 
 # %%
 study = vitrial.run(protocol, out=Path(sys.argv[2] if len(sys.argv) > 2 else "studies/demo"))

@@ -8,6 +8,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a thread 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first, so that no process is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -67,9 +74,19 @@ repetitions: 1
 """
 
 
+@pytest.fixture(scope="session")
+def write_small_protocol():
+    """Writes a protocol file that trains in seconds into a folder, and gives its path."""
+
+    def write(folder):
+        path = folder / "small.yaml"
+        path.write_text(SMALL)
+        return path
+
+    return write
+
+
 @pytest.fixture
-def small_protocol(tmp_path):
+def small_protocol(write_small_protocol, tmp_path):
     """A protocol file that trains in seconds."""
-    path = tmp_path / "small.yaml"
-    path.write_text(SMALL)
-    return path
+    return write_small_protocol(tmp_path)

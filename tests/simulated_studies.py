@@ -7,10 +7,19 @@ from vitrial.compare.simulation import draw_logits, draw_test_set
 from vitrial.protocol import Protocol
 from vitrial.records import write_record
 from vitrial.store.run_folder import RunFolder
+from vitrial.store.stage import Normalization, Result
 from vitrial.store.study import load_study
 
 CNN, VIT = "resnet10t", "vit_tiny_patch16_224"
 SHARES = (0.5, 0.3, 0.2)
+RESULT = Result(
+    epochs=1,
+    history=[{"epoch": 1, "train_loss": 1.0, "score": 0.5}],
+    training_seconds=1.0,
+    images_per_second=1.0,
+    classes=("a", "b", "c"),
+    normalization=Normalization(mean=(0.0,), std=(1.0,)),
+)
 
 
 def protocol(**keys):
@@ -48,9 +57,11 @@ def write_study(root, protocol, qualities, images=300, shares=SHARES, seed=1):
             columns = {f"logit_{c}": drawn[:, c] for c in range(len(shares))}
             (root / folder).mkdir(parents=True)
             RunFolder(root / folder).write_predictions(table.assign(knn=0, **columns))
-            write_record(root / folder / "result.json", {"epochs": 1}, ["predictions.parquet"])
+            RunFolder(root / folder).finish(RESULT)
             stages.append(
-                {"folder": folder, "kind": "finetune", "arm": arm, "repetition": repetition}
+                {"folder": folder, "kind": "finetune", "name": f"{arm}, repetition {repetition}"}
+                | {"arm": arm, "backbone": backbone, "initialization": start}
+                | {"repetition": repetition, "start": None}
             )
     registered = {"protocol": protocol.hash(), "registered": protocol.model_dump(mode="json")}
     known = {"classes": ["a", "b", "c"], "fingerprint": "f", "split": "s", "data": "drawn"}

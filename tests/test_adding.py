@@ -232,10 +232,12 @@ def test_a_method_of_self_supervision(tmp_path):
 
     code = """
 import sys
+from pathlib import Path
 from typer.testing import CliRunner
 import vitrial
 from vitrial.cli import app
 from vitrial.protocol.file import load_protocol
+from vitrial.store.run_folder import RunFolder
 from vitrial.study.plan import plan
 
 assert vitrial.__file__.startswith(sys.argv[1])
@@ -246,7 +248,9 @@ assert (stage.kind, stage.recipe.hidden_dim) == ("selfsupervise", 16)
 command = f"pretrain --data {root}/images --out {root}/out --cache {root}/cache"
 command += " --backbone test_efficientnet --method mine --epochs 1 --batch-size 3 --crop 32"
 ended = CliRunner().invoke(app, command.split())
-sys.exit(f"{ended.output} {ended.exception}" if ended.exit_code else 0)
+assert ended.exit_code == 0, f"{ended.output} {ended.exception}"
+recipe = RunFolder(Path(root) / "out").stage().recipe
+assert type(recipe).__name__ == "Mine", "as BYOL's, whose keys are the same"
 """
     ended = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)],

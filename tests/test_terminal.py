@@ -81,7 +81,7 @@ def test_a_signal_to_stop_is_a_sentence_and_its_code(number, capsys):
     assert ended.value.code == 128 + number
     assert closed
     said = capsys.readouterr().err
-    assert said == f"Stopped by {number.name}; the same command goes on from here.\n"
+    assert said == f"Stopped by {number.name}; the same command resumes from here.\n"
     assert signal.getsignal(number) == signal.SIG_DFL
 
 
@@ -136,7 +136,7 @@ def test_a_stopped_run_keeps_its_checkpoint_and_is_no_failure(
         [sys.executable, "-c", STOPPED, *map(str, arguments)], capture_output=True, text=True
     )
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
-    assert stopped.stderr.endswith("Stopped by SIGTERM; the same command goes on from here.\n")
+    assert stopped.stderr.endswith("Stopped by SIGTERM; the same command resumes from here.\n")
     assert "Traceback" not in stopped.stderr
     assert len(list((tmp_path / "study").glob("runs/*/checkpoint.pt"))) == 1
     assert not list((tmp_path / "study").glob("runs/*/failure.json"))

@@ -9,8 +9,7 @@ A listener is any callable that takes an event; the terminal is one (`vitrial.pr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -111,13 +110,14 @@ class StageEnded(Event):
 
 Listener = Callable[[Event], None]
 
-_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+_listeners: list[Listener] = []
+"""Of the process, all its threads together; the last one hears."""
 
 
 def tell(event: Event) -> None:
     """Hand an event to the listener, if there is one."""
-    if (listener := _listener.get()) is not None:
-        listener(event)
+    if _listeners:
+        _listeners[-1](event)
 
 
 @contextmanager
@@ -127,20 +127,16 @@ def listening(listener: Listener | None = None) -> Iterator[None]:
     Args:
         listener: If left out, to who listens already, or else the terminal.
     """
-    if listener is None and _listener.get() is not None:
-        yield
-        return
-    if listener is None:
-        from vitrial.progress import on_terminal  # what nobody listens to is shown
+    with ExitStack() as closing:
+        if listener is None and _listeners:
+            listener = _listeners[-1]
+        elif listener is None:
+            from vitrial.progress import on_terminal  # what nobody listens to is shown
 
-        with on_terminal() as shown, listening(shown):
-            yield
-        return
-    token = _listener.set(listener)
-    try:
+            listener = closing.enter_context(on_terminal())
+        _listeners.append(listener)
+        closing.callback(_listeners.pop)
         yield
-    finally:
-        _listener.reset(token)
 
 
 def counted(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:

@@ -87,7 +87,7 @@ class Metric:
         label: For people.
         function: Of targets, logits and weights.
         form: What it is a function of, by which it is computed without each patient; None for a
-            metric that has to be computed anew for each.
+            metric that has to be recomputed for each.
         higher_is_better: Its direction.
         chance: What guessing scores, from the number of classes; None where that depends on how
             frequent they are.

@@ -22,10 +22,18 @@ from vitrial.data.cache import DamagedCacheError, PixelCache, prepare
 from vitrial.data.io.decode import decode, dicom_decoders
 from vitrial.data.manifest import Dataset
 from vitrial.errors import VitrialError
+from vitrial.events import listening
 from vitrial.protocol import Image
 
 SMALL = Image(resize=16)
 STATM = Path("/proc/self/statm")
+
+
+@pytest.fixture(autouse=True)
+def shown():
+    """What is told is shown, as on the command line."""
+    with listening():
+        yield
 
 
 def png(seed):
@@ -199,7 +207,7 @@ def test_a_damaged_cache_is_made_again_and_that_is_said(tmp_path, capfd, name, d
     again, problems = prepare(dataset, SMALL, tmp_path)
     assert (again.key, problems) == (cache.key, [])
     np.testing.assert_array_equal(again.read(ALL), expected_of(CONTENTS))
-    assert capfd.readouterr().err.count("is damaged: it is made anew.") == 1
+    assert capfd.readouterr().err.count("is damaged: it is rebuilt.") == 1
     assert {name: (cache.path / name).read_bytes() for name in FILES} == whole
     # And from then on it is as good as any.
     prepare(dataset, SMALL, tmp_path)[0].verify()
@@ -243,7 +251,7 @@ def test_damage_that_comes_later_is_met_in_reading(tmp_path, capfd, damage):
     with ThreadPoolExecutor(8) as pool:
         for read in pool.map(lambda _: cache.read(ALL), range(16)):
             np.testing.assert_array_equal(read, expected_of(CONTENTS))
-    assert capfd.readouterr().err.count("is damaged: it is made anew.") == 1
+    assert capfd.readouterr().err.count("is damaged: it is rebuilt.") == 1
     np.testing.assert_array_equal(copied.read(ALL), expected_of(CONTENTS))
 
 

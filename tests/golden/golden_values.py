@@ -43,7 +43,7 @@ WATCHED = (
     ("views", "vitrial.train.selfsupervised.multicrop", "draw_views"),
     ("distortions", "vitrial.train.selfsupervised.multicrop", "draw_distortions"),
     ("initial", "vitrial.study.selfsupervise", "initial_model"),
-    ("initial", "vitrial.study.selfsupervise", "build_siamese"),
+    ("initial", "vitrial.study.selfsupervise", "started_siamese"),
 )
 """What is watched: functions that draw, where stages call them."""
 

@@ -48,7 +48,7 @@ def test_a_protocol_gives_its_data_its_images_and_its_split():
     [
         ("aptos2018", "did you mean aptos2019"),
         ("folder", "say where the data lie with --root"),
-        ("folder:cats", "Nothing stands after folder"),
+        ("folder:cats", "There is nothing after folder"),
         ("medmnist", "name is missing"),
         ("medmnist:dermamnist@big", "size: "),
         ("cbis_ddsm:color", "task: "),

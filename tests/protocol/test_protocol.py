@@ -64,6 +64,8 @@ def complaints(**changes: Any) -> str:
             "arms[0].recipe.base_lr: 1e-06 exceeds",
         ),
         ({"recipe": {"base_lr": 1e-7}}, "exceeds recipe.base_lr"),
+        ({"fractions": [0.1, 0.5]}, "must rise to 1, each fraction once"),
+        ({"fractions": [0.5, 0.1, 1.0]}, "must rise to 1, each fraction once"),
         ({"recipe": {"sampling": "balanced", "class_weights": "balanced"}}, "choose one"),
         ({"pretrain": {}}, "nothing is pretrained"),
         (

@@ -137,7 +137,13 @@ def test_without_measures_there_is_no_section(tmp_path):
 def test_the_section_says_what_was_measured(folder):
     text = squeezed(page(folder))
     assert "40 images with a mask of the lesion" in text
-    for heading in ("How right", "How faithful", "Transformer against CNN", "Sanity", "How sharp"):
+    for heading in (
+        "Localization",
+        "Faithfulness",
+        "Transformer against CNN",
+        "Sanity",
+        "Resolution",
+    ):
         assert heading in text
     assert "explanations/figure1.png" in text
     assert "explanations/figure1.pdf" in text
@@ -172,7 +178,7 @@ def test_from_few_patients_there_are_means_and_no_words(folder):
 
 def test_what_an_older_version_measured_is_not_shown(folder):
     measures().drop(columns=["noise", "family"]).to_parquet(folder / "measures.parquet")
-    assert "measures them anew" in squeezed(page(folder))
+    assert "measures them again" in squeezed(page(folder))
     assert "<table" not in page(folder)
 
 

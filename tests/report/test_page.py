@@ -84,7 +84,7 @@ def test_what_was_found_in_the_data_is_shown_with_contact_sheets(study, pixel_ca
     assert page.count('<figure><img src="data:image/jpeg') == 1
     assert page.count('<img class="sheet" src="data:image/jpeg') == len(data.classes)
     assert "mean color" in page
-    assert "How alike the splits are" in page
+    assert "Similarity of the splits" in page
     assert "images per group" in page
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 import vitrial
-from vitrial.cli import app
+from tiny_study import PROTOCOL, invoke, predictions_of, sentence
 from vitrial.errors import VitrialError
 from vitrial.layout import (
     ATTEMPTS,
@@ -26,31 +25,6 @@ from vitrial.layout import (
 from vitrial.records import DamagedError
 from vitrial.store.run_folder import RunFolder
 from vitrial.train import fit
-
-PROTOCOL = """
-name: tiny
-data: {source: phantom, patients: 24, size: 40}
-image: {resize: 40}
-augment: {crop: 32}
-arms:
-  - {backbone: test_resnet, initialization: [random, random+dino]}
-recipe: {batch_size: 16, warmup_steps: 1, epochs: 3, precision: fp32}
-dino:
-  {epochs: 1, warmup_epochs: 0, batch_size: 16, hidden_dim: 16, output_dim: 16, precision: fp32,
-   local_views: {size: 32, count: 1}}
-endpoint: balanced_accuracy
-repetitions: 1
-"""
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, list(map(str, arguments)))
-
-
-def sentence(result):
-    assert result.exit_code == 1, result.output
-    assert isinstance(result.exception, SystemExit), result.exception
-    return " ".join(result.output.split())
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +46,6 @@ def study(finished, tmp_path):
 def run_of(study, arm="random"):
     (folder,) = [f for s, f in vitrial.load_study(study).runs() if s.initialization == arm]
     return folder.path
-
-
-def predictions_of(study):
-    return {s.name: folder.predictions() for s, folder in vitrial.load_study(study).runs()}
 
 
 def assert_same_predictions(study, other):
@@ -108,7 +78,7 @@ def test_damaged_predictions_are_never_shown_and_are_computed_anew(
     monkeypatch.setattr("vitrial.study.run.fit", None)  # the weights are whole
     result = invoke("run", study, "--cache", pixel_caches)
     assert result.exit_code == 0, result.output
-    assert "computed anew from the weights" in result.output
+    assert "recomputed from the weights" in result.output
     assert_same_predictions(study, finished)
 
 
@@ -180,7 +150,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     result = invoke("run", study, "--cache", pixel_caches)
     assert result.exit_code == 0, result.output
     assert f"{CHECKPOINT} is " in result.output
-    assert "goes on from the one before" in result.output
+    assert "resumes from the one before" in result.output
     assert trained[:2] == [1, 2], "the checkpoint of the first epoch was not used"
     assert (folder / f"{CHECKPOINT}.damaged").exists()
     assert_same_predictions(study, finished)

@@ -2,7 +2,7 @@ import json
 
 from vitrial.protocol import Arm, Augment, Image, Recipe
 from vitrial.store.run_folder import RunFolder
-from vitrial.store.stage import Attempt, Labeled, Machine, Normalization, Result, Stage
+from vitrial.store.stage import Attempt, Draw, Machine, Normalization, Result, Stage
 
 HERE = Attempt(Machine("cpu", "32-true", 1, "x86_64"), {"vitrial": "1"})
 THERE = Attempt(Machine("NVIDIA H100", "bf16-mixed", 8, "x86_64"), {"vitrial": "1"})
@@ -18,7 +18,7 @@ STAGE = Stage(
     augment=Augment(),
     data="d",
     endpoint="roc_auc",
-    labeled=Labeled(0.1, 2**62 + 3),
+    labeled=Draw(0.1, 2**62 + 3),
 )
 RESULT = Result(
     epochs=1,

@@ -55,7 +55,7 @@ def test_the_command_prints_every_form(study):
     assert len(json.loads(result.stdout)["comparisons"]) == 5
     wrong = CliRunner().invoke(app, ["verdict", str(study.path), "--format", "xml"])
     assert wrong.exit_code == 1
-    assert "'xml' is no format" in wrong.output
+    assert "'xml' is not a format" in " ".join(wrong.output.split())
 
 
 def test_an_undecided_claim_says_what_it_would_take(study):

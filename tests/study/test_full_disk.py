@@ -7,8 +7,8 @@ import subprocess
 
 import pandas as pd
 import pytest
-from test_damage import PROTOCOL, invoke, predictions_of, sentence
 
+from tiny_study import PROTOCOL, invoke, predictions_of, sentence
 from vitrial.layout import CHECKPOINT
 from vitrial.train import checkpoint
 

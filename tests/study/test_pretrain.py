@@ -64,7 +64,7 @@ def test_a_folder_is_never_used_for_another_recipe(folder):
 
 
 def test_what_is_wrong_is_a_sentence(folder):
-    assert "The method must be dino or byol, not 'dno'" in sentence(
+    assert "The method must be byol or dino, not 'dno'" in sentence(
         pretrain(folder, "--method", "dno")
     )
     assert "The start must be random, imagenet" in sentence(

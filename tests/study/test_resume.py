@@ -52,12 +52,10 @@ def all_predictions(study):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, pixel_caches):
-    from conftest import SMALL
-
+def uninterrupted(write_small_protocol, tmp_path_factory, pixel_caches):
     root = tmp_path_factory.mktemp("uninterrupted")
-    (root / "small.yaml").write_text(SMALL)
-    return run(load_protocol(root / "small.yaml"), root / "study", cache=pixel_caches)
+    protocol = load_protocol(write_small_protocol(root))
+    return run(protocol, root / "study", cache=pixel_caches)
 
 
 def assert_same_bits(first, second):

@@ -68,7 +68,7 @@ for _command in (
 
 _group(
     "protocol",
-    "Read, check and copy protocols.",
+    "List, show and check protocols.",
     list=protocols.list_protocols,
     show=protocols.show,
     check=protocols.check,

@@ -20,11 +20,12 @@ def analyze(
     specificity: Annotated[
         float | None,
         typer.Option(
-            help="What the operating point has to reach on validation.", show_default="0.9"
+            help="The specificity that the operating point must reach on validation.",
+            show_default="0.9",
         ),
     ] = None,
     sensitivity: Annotated[
-        float | None, typer.Option(help="The same of the sensitivity, in its place.")
+        float | None, typer.Option(help="The same for sensitivity, instead of specificity.")
     ] = None,
     positive: Annotated[
         str | None,
@@ -36,7 +37,9 @@ def analyze(
     ] = None,
     runs: Annotated[
         tuple[str, str] | None,
-        typer.Option(help="Two runs for DeLong's and McNemar's tests, as `vitrial status` has it."),
+        typer.Option(
+            help="Two runs for DeLong's and McNemar's tests, named as in `vitrial status`."
+        ),
     ] = None,
     form: Annotated[
         str, typer.Option("--format", help="terminal, markdown or latex; CSVs are always written.")
@@ -49,7 +52,7 @@ def analyze(
         from vitrial.store.analyses import Request, analyze, write_analyses
 
         if form not in FORMS:
-            raise VitrialError(f"'{form}' is no format: choose {', '.join(FORMS)}.")
+            raise VitrialError(f"'{form}' is not a format: choose {', '.join(FORMS)}.")
         if specificity is not None and sensitivity is not None:
             raise VitrialError("Give --specificity or --sensitivity, not both: one follows.")
         level = sensitivity if specificity is None else specificity

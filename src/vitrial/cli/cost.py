@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 def cost(
     protocol: Annotated[
-        str, typer.Argument(help="A protocol file, the name of a ready one, or a study's folder.")
+        str,
+        typer.Argument(help="A protocol file, the name of a built-in one, or a study's folder."),
     ],
     threads: Annotated[
-        int | None, typer.Option(help="Of the CPU.", min=1, show_default="PyTorch's choice")
+        int | None, typer.Option(help="CPU threads to use.", min=1, show_default="PyTorch's choice")
     ] = None,
 ) -> None:
     """Measure each backbone's memory, speed and latency on this device; a study keeps them."""

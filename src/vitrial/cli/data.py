@@ -21,7 +21,7 @@ def info(
         typer.Argument(help="A data set, such as isic2019 or medmnist:dermamnist."),
     ] = None,
 ) -> None:
-    """Tell what a data set is, its terms, where to get it and how to name it in a protocol."""
+    """Describe a data set: its license, where to get it and how to name it in a protocol."""
     with sentences():
         from vitrial.data.about import describe, titles
 

@@ -30,5 +30,14 @@ def print_result(study: Study) -> None:
     path = write_report(study)
     out_console.print(render(study.table(), study.protocol.endpoint, study.caption(), "terminal"))
     said = verdict(study.verdict(), [], "terminal")
-    out_console.print(said, soft_wrap=True, highlight=False, markup=False)
+    out_console.print(said, end="", soft_wrap=True, highlight=False, markup=False)
+    print_data_size(study)
     out_console.print(f"Report: {path.resolve()}", soft_wrap=True, highlight=False)
+
+
+def print_data_size(study: Study) -> None:
+    """What more training images give, where runs are of several sizes."""
+    from vitrial.store.data_size import data_size
+
+    if (found := data_size(study)) is not None:
+        out_console.print("\n".join(found.sentences()), highlight=False, markup=False)

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-ProtocolName = Annotated[str, typer.Argument(help="A protocol file, or the name of a ready one.")]
+ProtocolName = Annotated[
+    str, typer.Argument(help="A protocol file, or the name of a built-in one.")
+]
 Root = Annotated[
-    Path | None, typer.Option(help="Where the data lie, in place of the protocol's data.root.")
+    Path | None, typer.Option(help="Where the data are, in place of the protocol's data.root.")
 ]
 Out = Annotated[Path | None, typer.Option(help="The study's folder.", show_default="studies/NAME")]
 Cache = Annotated[
@@ -25,7 +27,9 @@ Workers = Annotated[
 ]
 SkipMissing = Annotated[
     bool,
-    typer.Option("--skip-missing", help="Go on without the arms that something is missing for."),
+    typer.Option(
+        "--skip-missing", help="Leave out arms whose weights are missing, and run the others."
+    ),
 ]
 StudyFolder = Annotated[Path, typer.Argument(help="The study's folder.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]

@@ -11,7 +11,7 @@ from vitrial.cli.sentences import out_console, sentences
 
 
 def list_protocols() -> None:
-    """List the ready protocols."""
+    """List the built-in protocols."""
     with sentences():
         from vitrial.protocol.file import ready_protocols
 
@@ -21,8 +21,8 @@ def list_protocols() -> None:
             out_console.print(f"[bold]{name:{width}}[/]{purpose}", highlight=False)
 
 
-def show(name: Annotated[str, typer.Argument(help="A ready protocol's name.")]) -> None:
-    """Print a ready protocol, to be saved and changed."""
+def show(name: Annotated[str, typer.Argument(help="A built-in protocol's name.")]) -> None:
+    """Print a built-in protocol, to be saved and changed."""
     with sentences():
         from vitrial.protocol.file import show as protocol_text
 
@@ -35,9 +35,11 @@ def check(protocol: ProtocolName) -> None:
         from vitrial.protocol.file import load_protocol
 
         loaded = load_protocol(protocol, None)
-        runs = len(loaded.arms) * loaded.repetitions
+        sizes = len(loaded.fractions)
+        runs = len(loaded.arms) * loaded.repetitions * sizes
         out_console.print(
-            f"{protocol} is sound: {len(loaded.arms)} arms x {loaded.repetitions} repetitions = "
+            f"{protocol} is valid: {len(loaded.arms)} arms x {loaded.repetitions} repetitions "
+            f"{f'x {sizes} fractions ' if sizes > 1 else ''}= "
             f"{runs} runs, endpoint {loaded.endpoint}, hash {loaded.hash()}.",
             soft_wrap=True,
             highlight=False,

@@ -42,7 +42,7 @@ def sentences(problems: Path | None = None) -> Iterator[None]:
         _print_error(str(error))
         sys.exit(1)
     except MissingError as error:
-        hint = f"\n--skip-missing goes on without {', '.join(error.skippable)}"
+        hint = f"\n--skip-missing leaves out {', '.join(error.skippable)}"
         hint += "." if error.enough else ", once the rest is there."
         _print_error(f"{error}{hint if error.skippable else ''}")
         sys.exit(1)
@@ -56,11 +56,11 @@ def sentences(problems: Path | None = None) -> Iterator[None]:
         _print_error(f"{error.filename or 'a file'}: {error.strerror or error}.")
         sys.exit(1)
     except KeyboardInterrupt:
-        err_console.print("Interrupted; the same command goes on from here.")
+        err_console.print("Interrupted; the same command resumes from here.")
         sys.exit(130)
     except Stopped as stopped:
         with suppress(OSError):  # the terminal may be gone
-            err_console.print(f"Stopped by {stopped}; the same command goes on from here.")
+            err_console.print(f"Stopped by {stopped}; the same command resumes from here.")
         sys.exit(stopped.code)
 
 

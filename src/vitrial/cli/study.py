@@ -33,7 +33,7 @@ def table(
         str, typer.Option("--format", help="terminal, csv, markdown or latex.")
     ] = "terminal",
 ) -> None:
-    """Print the table of a study, computed anew from its predictions."""
+    """Print the table of a study, recomputed from its predictions."""
     with sentences():
         from vitrial.compare.table import render
 

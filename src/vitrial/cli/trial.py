@@ -30,7 +30,8 @@ def demo(
 
 def run(
     protocol: Annotated[
-        str, typer.Argument(help="A protocol file, the name of a ready one, or a study's folder.")
+        str,
+        typer.Argument(help="A protocol file, the name of a built-in one, or a study's folder."),
     ],
     root: Root = None,
     out: Out = None,
@@ -38,7 +39,7 @@ def run(
     workers: Workers = None,
     skip_missing: SkipMissing = False,
 ) -> None:
-    """Carry out a protocol; a study that was interrupted or damaged goes on where it stopped."""
+    """Carry out a protocol; a study that was interrupted or damaged resumes."""
     with sentences():
         from vitrial.protocol.file import load_protocol, ready_protocols, relocated
         from vitrial.store.study import holds_study, registered_protocol

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vitrial.cli.opening import open_study
+from vitrial.cli.opening import open_study, print_data_size
 from vitrial.cli.options import ProtocolName, Root, StudyFolder
 from vitrial.cli.sentences import out_console, sentences
 
@@ -25,6 +25,8 @@ def verdict(
         loaded = open_study(study)
         shown = render(loaded.verdict(), loaded.amendments(), form)
         out_console.print(shown, end="", soft_wrap=True, highlight=False, markup=False)
+        if form == "terminal":
+            print_data_size(loaded)
 
 
 def plan(

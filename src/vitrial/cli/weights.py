@@ -18,7 +18,7 @@ from vitrial.cli.sentences import out_console, sentences
 def pretrain(
     data: Annotated[Path, typer.Option(help="A folder or .zip of images; no labels are read.")],
     out: Annotated[Path, typer.Option(help="The folder for the weights.")],
-    backbone: Annotated[str, typer.Option(help="A name of timm's.")] = "deit_small_patch16_224",
+    backbone: Annotated[str, typer.Option(help="A timm model name.")] = "deit_small_patch16_224",
     method: Annotated[str, typer.Option(help="A method, such as dino or byol.")] = "dino",
     start: Annotated[
         str, typer.Option(help="Weights to start from: random, imagenet, timm:TAG or file:PATH.")

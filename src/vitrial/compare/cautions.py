@@ -88,7 +88,7 @@ def of_the_test_set(endpoint: str, test: pd.DataFrame, runs: Jackknife) -> list[
             "interval: the test split needs more of that class."
         )
     if classes < 2:
-        found.append("All test images are of one class: nothing can be told apart.")
+        found.append("All test images are of one class: nothing can be distinguished.")
     if groups < FEWEST_GROUPS:
         found.append(
             f"The test split has {groups} patients or lesions: too few for an interval that can be "
@@ -96,10 +96,10 @@ def of_the_test_set(endpoint: str, test: pd.DataFrame, runs: Jackknife) -> list[
         )
     if rare := int((test.groupby("target")["group"].nunique() < FEWEST_OF_A_CLASS).sum()):
         fewest = test.groupby("target")["group"].nunique().min()
-        classes_words = f"{rare} class{'es' * (rare > 1)}"
         found.append(
-            f"{classes_words} of the test split {'have' if rare > 1 else 'has'} as few as {fewest} "
-            "patients or lesions: read the interval with caution."
+            f"{rare} class{'es have' if rare > 1 else ' has'} as few as {fewest} "
+            f"{'patient or lesion' if fewest == 1 else 'patients or lesions'} in the test split: "
+            "read the interval with caution."
         )
     return found
 

@@ -152,7 +152,7 @@ def compare_predictions(
     endpoint = short_names.get(endpoint, endpoint)
     if endpoint not in ENDPOINTS:
         hint = did_you_mean(endpoint, ENDPOINTS)
-        raise DataError(f"{endpoint} is no endpoint{hint}: choose {', '.join(ENDPOINTS)}.", [])
+        raise DataError(f"{endpoint} is not an endpoint{hint}: choose {', '.join(ENDPOINTS)}.", [])
     if not (math.isfinite(margin) and margin >= 0):
         raise DataError(f"The margin is {margin}: give a number of at least 0.", [])
     tables = {
@@ -262,7 +262,7 @@ def _problems_of(name: str, table: pd.DataFrame, endpoint: str) -> list[Problem]
         what = f"has targets up to {int(targets.max())}, but predictions of {classes} classes"
         problems.append(Problem(name, what, "give a column for every class"))
     elif targets.nunique() < 2:
-        what = "has images of one class alone: nothing can be told apart"
+        what = "has images of one class alone: nothing can be distinguished"
         problems.append(Problem(name, what, "give it images of every class"))
     elif isinstance(ENDPOINTS[endpoint].form, OfPairs) and targets.nunique() < classes:
         what = (

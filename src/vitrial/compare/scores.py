@@ -1,4 +1,4 @@
-"""Scores of finished runs, computed anew from their per-image predictions."""
+"""Scores of finished runs, recomputed from their per-image predictions."""
 
 from __future__ import annotations
 

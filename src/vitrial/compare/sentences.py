@@ -121,7 +121,7 @@ def render(findings: Sequence[Finding], notes: Sequence[str], form: str) -> str:
         VitrialError: The form is unknown.
     """
     if form not in FORMS:
-        raise VitrialError(f"'{form}' is no format: choose {', '.join(FORMS)}.")
+        raise VitrialError(f"'{form}' is not a format: choose {', '.join(FORMS)}.")
     if form == "csv":
         return table(findings).to_csv(index=False)
     if form == "json":

@@ -183,7 +183,7 @@ def render(table: pd.DataFrame, endpoint: str, title: str, form: str) -> str | T
         VitrialError: The form is unknown.
     """
     if form not in FORMS:
-        raise VitrialError(f"'{form}' is no format: choose {', '.join(FORMS)}.")
+        raise VitrialError(f"'{form}' is not a format: choose {', '.join(FORMS)}.")
     if form == "csv":
         return table.to_csv(index=False)
     words = in_words(table, endpoint)
@@ -225,26 +225,13 @@ def to_markdown(words: pd.DataFrame, title: str) -> str:
 
 def to_latex(words: pd.DataFrame, title: str) -> str:
     """For a paper; needs the booktabs package."""
-    escaped = words.rename(columns=_escape_latex).map(_escape_latex)
-    body = [" & ".join(row) + r" \\" for row in escaped.itertuples(index=False)]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            rf"\caption{{{_escape_latex(title)}}}",
-            rf"\begin{{tabular}}{{{'l' * TEXTS}{'r' * (len(words.columns) - TEXTS)}}}",
-            r"\toprule",
-            " & ".join(escaped.columns) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    columns = "l" * TEXTS + "r" * (len(words.columns) - TEXTS)
+    caption = _escape_latex(title)  # which pandas leaves as it is
+    table = words.to_latex(index=False, escape=True, caption=caption, column_format=columns)
+    return table.replace("±", r"$\pm$")
 
 
 def _escape_latex(text: str) -> str:
     for char in "&%_#$":
         text = text.replace(char, "\\" + char)
-    return text.replace("±", r"$\pm$")
+    return text

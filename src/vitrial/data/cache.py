@@ -91,7 +91,7 @@ class PixelCache:
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Images uint8 (len(rows), height, width, channels), in the order of `rows`.
 
-        A damaged cache is made anew first, which is told.
+        A damaged cache is rebuilt first, with a warning.
 
         Args:
             rows: Integers in [0, n), in any order, repeated or not.
@@ -170,7 +170,7 @@ def prepare(
 
     Files are read, hashed and decoded in one pass, by several threads. What was prepared before
     is found by the files' stamps, without reading them. Several processes may prepare the same
-    data set at once, and may be killed at any time. A damaged cache is made anew, at once or when
+    data set at once, and may be killed at any time. A damaged cache is rebuilt, at once or when
     the damage is met.
 
     Args:
@@ -331,7 +331,7 @@ def _publish(new: Path, path: Path) -> None:
 
 
 def _say_damaged(path: Path) -> None:
-    tell(Note(f"The pixel cache {path} is damaged: it is made anew."))
+    tell(Note(f"The pixel cache {path} is damaged: it is rebuilt."))
 
 
 def _check_space(root: Path, n: int, image: Image) -> None:

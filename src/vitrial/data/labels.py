@@ -99,7 +99,7 @@ def _group_notes(manifest: pd.DataFrame) -> list[Problem]:
         f"look alike in {len(sets):,} cases, such as {first!r} and {second!r}; they count as "
         "different patients or lesions"
     )
-    fix = "write them the same way if they are the same, lest they come into two splits"
+    fix = "write them the same way if they are the same, so that they do not end up in two splits"
     return [Problem("groups", what, fix, fatal=False)]
 
 

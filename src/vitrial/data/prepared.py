@@ -55,6 +55,19 @@ class Prepared:
             part = part[part["row"].isin(self.labeled)]
         return part
 
+    def training_fraction(self, share: float, seed: int) -> Prepared:
+        """The same data with fewer training images: about this share of them, in whole groups.
+
+        Each class keeps its share, and with one seed a larger share holds the images of a smaller
+        one. Mean and standard deviation are those of the images that are left.
+        """
+        is_training = self.manifest["split"] == "train"
+        training = self.manifest[is_training]
+        drawn = draw_groups(training, round(share * len(training)), seed)
+        kept = ~is_training | self.manifest["row"].isin(drawn["row"])
+        mean, std = pixel_statistics(self.cache, drawn["row"].to_numpy())
+        return replace(self, manifest=self.manifest[kept], mean=mean, std=std)
+
     def labeled_subset(self, share: float, seed: int) -> Prepared:
         """The same data with fewer labels: about this share of the training images keep theirs.
 

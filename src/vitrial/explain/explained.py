@@ -38,7 +38,7 @@ def read_explained(folder: Path) -> Explained | None:
     """
     if not any((folder / name).exists() for name in (EXPLAINED, MEASURES)):
         return None
-    way_out = f"`vitrial explain {shlex.quote(str(folder.parent))}` computes it anew"
+    way_out = f"`vitrial explain {shlex.quote(str(folder.parent))}` recomputes it"
     record = read_record(folder / EXPLAINED, way_out) if (folder / EXPLAINED).exists() else {}
     measures = translated_table(read_table(folder / MEASURES, record, way_out))
     sanity, shown = pd.DataFrame(), []

@@ -77,7 +77,7 @@ def drawn_images(
 def own_images(path: Path, protocol: Protocol, cache_root: Path | None) -> Subject:
     """Images of the user's, prepared like those of the study; nothing is known of them.
 
-    Images that cannot be used are told; the others are explained.
+    Images that cannot be used are reported; the others are explained.
 
     If there are DICOM files, all files go by other names: see `hide_names`.
 

@@ -1,4 +1,4 @@
-"""One method on one model, over many images: how right, how faithful, how sharp, how dear."""
+"""One method on one model, over many images: localization, faithfulness, resolution, cost."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from vitrial.explain.images import drawn_images, name_of_images, own_images
 from vitrial.explain.maps import check_method, note_on
 from vitrial.explain.measure import TrainedModel, measure
 from vitrial.explain.measures.sanity import changes
-from vitrial.explain.methods import METHODS
 from vitrial.explain.shown import Shown, ShownMap, write_shown
 from vitrial.explain.subject import Subject
 from vitrial.explain.trained import load_model, random_model
@@ -208,11 +207,6 @@ class _Parts:
     def _path(self, run: Run, what: str, *decisive: int) -> Path:
         key = digest([run[0].folder, what, self.images, *decisive])
         return self.folder / f"{run[1].path.name}-{what}-{key}.parquet"
-
-
-def _version(method: str) -> int:
-    """Of a method; baselines have none."""
-    return METHODS.entry(method).VERSION if method in METHODS.names() else 0
 
 
 def _read_part(path: Path) -> pd.DataFrame | None:

@@ -78,5 +78,5 @@ class Subject:
     def _stamp(self, mask: str) -> str:
         try:
             return self.reader.stamp(mask)
-        except OSError:  # absent: told when it is read
+        except OSError:  # absent: reported when it is read
             return "absent"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from vitrial.explain.methods import METHODS
 
+BASELINES = 1
+"""Of the baselines' maps; a method's is in its file."""
 MEASURES = 1
 """Of localization, deletion and insertion, sharpness, and the central view of images and masks."""
 SANITY = 1
@@ -15,5 +17,6 @@ SANITY = 1
 
 
 def version_of(method: str) -> int:
-    """The version of a method's maps; baselines have 0."""
-    return int(METHODS.entry(method).VERSION) if method in METHODS.names() else 0
+    """The version of a method's or a baseline's maps."""
+    version: int = METHODS.entry(method).VERSION if method in METHODS.names() else BASELINES
+    return version

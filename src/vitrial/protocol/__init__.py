@@ -18,7 +18,7 @@ from vitrial.protocol.checks import MOST_ARMS, find_clashes
 from vitrial.protocol.comparison import MOST_COMPARISONS, RegisteredComparison
 from vitrial.protocol.data import Data, DataSection
 from vitrial.protocol.recipe import Plateau, Recipe
-from vitrial.protocol.section import AbsolutePath, EndpointName, Fraction, Section, Seed
+from vitrial.protocol.section import AbsolutePath, EndpointName, Fraction, Section, Seed, Share
 from vitrial.protocol.selfsupervision import (
     LocalViews,
     SelfSupervision,
@@ -84,6 +84,9 @@ class Protocol(Methods):
         comparisons: What the trial claims of which arms, registered before anything is trained. If
             left out, the paper's claims for the arms at hand
             (`vitrial.protocol.comparison.default_comparisons`).
+        fractions: Parts of the training images that every arm is trained on, rising to 1, for
+            learning curves over data size. A larger part holds the smaller ones; groups stay whole
+            and every class keeps its share. Table and verdict are of all training images.
         repetitions: Runs of an arm, each with a seed of its own.
         seed: Another seed repeats the whole study otherwise.
     """
@@ -103,6 +106,7 @@ class Protocol(Methods):
     endpoint: EndpointName
     margin: Fraction = 0.02
     comparisons: list[RegisteredComparison] | None = Field(None, max_length=MOST_COMPARISONS)
+    fractions: list[Share] = Field([1.0], min_length=1, max_length=20)
     repetitions: int = Field(5, ge=1, le=1000)
     seed: Seed = 0
 

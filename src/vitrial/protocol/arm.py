@@ -19,7 +19,7 @@ class Arm(Section):
     `vitrial.protocol.checks` asks timm, whose import takes seconds.
 
     Attributes:
-        backbone: A name of timm's.
+        backbone: The name of a timm model.
         initialization: `random`; `imagenet` (weights of timm's that were trained on ImageNet-1k
             alone, by the plainest recipe; `imagenet:TAG` says which); `timm` (timm's default
             weights, whatever they were trained on; `timm:TAG` says which); `file:PATH` (a local

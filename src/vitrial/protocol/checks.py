@@ -192,13 +192,20 @@ def _pair_clashes(protocol: Protocol) -> Iterator[Clash]:
 
 
 def _run_clashes(protocol: Protocol) -> Iterator[Clash]:
-    runs = len(protocol.arms) * protocol.repetitions
+    sizes = len(protocol.fractions)
+    runs = len(protocol.arms) * protocol.repetitions * sizes
     if runs > MOST_RUNS:
         sentence = (
-            f"{len(protocol.arms)} arms x {protocol.repetitions} repetitions are {runs:,} runs, "
+            f"{len(protocol.arms)} arms x {protocol.repetitions} repetitions"
+            f"{f' x {sizes} fractions' if sizes > 1 else ''} are {runs:,} runs, "
             f"more than {MOST_RUNS:,}"
         )
-        yield Clash(sentence, (("repetitions",), ("arms",)))
+        yield Clash(sentence, (("repetitions",), ("arms",), ("fractions",)))
+    rising = sorted(set(protocol.fractions))
+    if protocol.fractions != rising or rising[-1] != 1:
+        yield Clash(
+            "must rise to 1, each fraction once: such as [0.25, 0.5, 1.0]", (("fractions",),)
+        )
 
 
 def _recipe_clashes(recipe: Recipe, section: str) -> Iterator[Clash]:

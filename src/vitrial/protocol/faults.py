@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from vitrial.protocol import Arm, Protocol, Section
 from vitrial.protocol.checks import Clash, backbone_clashes, unknown_names
 from vitrial.protocol.data import SOURCES, DataSection, configuration
+from vitrial.protocol.selfsupervision import RECIPES
 from vitrial.protocol.yaml_lines import Location
 from vitrial.spelling import did_you_mean, nearest
 
@@ -205,7 +206,8 @@ def _sentence(error: Any, tree: Tree) -> str:
 def _unknown_key(key: str, section: type[Section]) -> str:
     if hint := did_you_mean(key, section.model_fields):
         return f"unknown key{hint}"
-    for name, other in sections().items():
+    methods = RECIPES.names()
+    for name, other in sorted(sections().items(), key=lambda item: item[0] in methods):
         if key in other.model_fields and name in Protocol.model_fields:
             return f"unknown key here, it belongs in {name}"
     return f"unknown key, the keys here are {', '.join(section.model_fields)}"

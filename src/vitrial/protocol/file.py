@@ -43,12 +43,12 @@ class ProtocolError(VitrialError):
 def load_protocol(
     name_or_path: str | Path, root: Path | None = None, *, build: bool = True
 ) -> Protocol:
-    """Read a ready-made protocol or a YAML file.
+    """Read a built-in protocol or a YAML file.
 
-    Paths in a file are relative to its folder, in a ready-made protocol to the current one.
+    Paths in a file are relative to its folder, in a built-in protocol to the current one.
 
     Args:
-        name_or_path: The name of a ready-made protocol, or a file.
+        name_or_path: The name of a built-in protocol, or a file.
         root: Takes the place of `data.root`; relative to the current folder.
         build: Ask timm for the names of backbones and weights, and build each backbone, to see
             whether it takes the protocol's images; needless for a protocol that has been run.
@@ -80,7 +80,7 @@ def load_protocol(
 
 
 def ready_protocols() -> dict[str, str]:
-    """The ready-made protocols: name, and the first line of the comment that opens it."""
+    """The built-in protocols: name, and the first line of the comment that opens it."""
     return {
         file.stem: file.read_text(encoding="utf-8").partition("\n")[0].strip("# ")
         for file in sorted(READY.glob("*.yaml"))
@@ -88,13 +88,13 @@ def ready_protocols() -> dict[str, str]:
 
 
 def show(name: str) -> str:
-    """The text of a ready-made protocol, comments included.
+    """The text of a built-in protocol, comments included.
 
     Raises:
         ProtocolError: There is none of this name.
     """
     if name not in ready_protocols():
-        raise ProtocolError(name, [Fault(None, "", _no_such(name, "no ready-made protocol", []))])
+        raise ProtocolError(name, [Fault(None, "", _no_such(name, "no built-in protocol", []))])
     return (READY / f"{name}.yaml").read_text(encoding="utf-8")
 
 
@@ -153,7 +153,7 @@ def _no_file(file: Path, label: str) -> str:
     if file.suffix in (".yaml", ".yml") or len(file.parts) > 1:
         hint = did_you_mean(label, beside)
         return f"there is no such file{hint or ': correct the path, or restore the file'}"
-    return _no_such(label, "neither a file nor a ready-made protocol", beside)
+    return _no_such(label, "neither a file nor a built-in protocol", beside)
 
 
 def _short(text: str) -> str:

@@ -20,7 +20,7 @@ def named_data(text: str, root: Path | None = None) -> tuple[Data, Image, Split 
     How they are divided only a protocol says.
 
     Args:
-        text: A protocol file, the name of a ready-made protocol, or `SOURCE[:WHAT][@SIZE]`.
+        text: A protocol file, the name of a built-in protocol, or `SOURCE[:WHAT][@SIZE]`.
         root: Where the data lie.
 
     Raises:
@@ -32,8 +32,8 @@ def named_data(text: str, root: Path | None = None) -> tuple[Data, Image, Split 
         return _data(name, rest, root), Image(), None
     if text not in ready_protocols() and Path(text).suffix not in (".yaml", ".yml"):
         raise VitrialError(
-            f"'{text}' is no data set{did_you_mean(name, sources)}: name a protocol file, a "
-            f"ready protocol, or one of {', '.join(sources)}."
+            f"'{text}' is not a data set{did_you_mean(name, sources)}: name a protocol file, a "
+            f"built-in protocol, or one of {', '.join(sources)}."
         )
     protocol = load_protocol(text, root)
     return protocol.data, protocol.image, protocol.split
@@ -44,7 +44,7 @@ def _data(source: str, rest: str, root: Path | None) -> Data:
     section = configuration(source)
     what, _, size = rest.partition("@") if section.sized else (rest, "", "")
     if what and section.first_key is None:
-        raise VitrialError(f"Nothing stands after {source}: write '{source} --root PATH'.")
+        raise VitrialError(f"There is nothing after {source}: write '{source} --root PATH'.")
     keys: dict[str, Any] = {"source": source}
     keys |= {section.first_key: what} if section.first_key and what else {}
     keys |= {"size": int(size) if size.isdecimal() else size} if size else {}

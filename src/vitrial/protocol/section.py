@@ -32,6 +32,7 @@ def absolute(path: Path, info: ValidationInfo) -> Path:
 
 # Every number has bounds: far beyond what anyone would mean, and small enough to go on with.
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1000)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Decay = Annotated[float, Field(ge=0, le=10)]

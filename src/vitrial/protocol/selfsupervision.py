@@ -6,7 +6,7 @@ The recipe of a method lies beside its network, in a folder of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, Strict, create_model, field_validator, model_validator
 
@@ -143,16 +143,14 @@ class SelfSupervision(Section):
         return {}
 
 
+def method_of(recipe: SelfSupervision) -> str:
+    """The name of the method that a recipe is of."""
+    return next(name for name, entry in RECIPES.entries().items() if entry.RECIPE is type(recipe))
+
+
 def sections_of_methods() -> type[Section]:
     """A base of the protocol: a section for each method, called like it."""
     fields: dict[str, Any] = {
         name: (module.RECIPE, module.RECIPE()) for name, module in RECIPES.entries().items()
     }
     return create_model("Methods", __base__=Section, **fields)
-
-
-if TYPE_CHECKING:
-    SomeMethod = SelfSupervision
-else:
-    SomeMethod = Union[tuple(m.RECIPE for m in RECIPES.entries().values())]  # noqa: UP007
-    """The recipe of any of the methods."""

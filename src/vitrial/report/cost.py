@@ -62,7 +62,7 @@ def device_sentence(costs: Record) -> str:
     said = (
         f"On {machine['device']}{threads}, {machine['precision']}, images of {costs['crop']} "
         f"pixels. Step: memory of a training step of {costs['batch_size']} images; infer: of 32 "
-        "images; /s: images a second; latency of one image; MACs: multiply-accumulate operations "
+        "images; /s: images per second; latency of one image; MACs: multiply-accumulate operations "
         "of one image."
     )
     if costs["busy"] >= BUSY:

@@ -37,7 +37,7 @@ class Request:
         subgroups: Columns of the manifest.
         positive: The class of the operating point and the decision curve; the second of two if
             left out, and neither is computed of more.
-        required: What the operating point has to reach on validation.
+        required: The specificity that the operating point must reach on validation.
         level: At least so much of it.
         two_runs: Names of two runs for DeLong's and McNemar's tests, as `vitrial status` has them.
     """
@@ -176,7 +176,7 @@ def read_analyses(study: Study) -> Analyses | None:
     Raises:
         DamagedError: A table is missing, or not what was written.
     """
-    folder, way_out = study.path / ANALYSES, "`vitrial analyze` computes it anew"
+    folder, way_out = study.path / ANALYSES, "`vitrial analyze` recomputes it"
     if not (folder / ANALYSES_FACTS).exists():
         return None
     facts = read_record(folder / ANALYSES_FACTS, way_out)
@@ -213,6 +213,6 @@ def _refuse(request: Request, test: Aligned, classes: list[str]) -> None:
         if name not in test.runs
     ]
     if not 0 < request.level <= 1:
-        wrong.append(f"A {request.required} of {request.level} cannot be had: give 0 to 1.")
+        wrong.append(f"A {request.required} of {request.level} is impossible: give 0 to 1.")
     if wrong:
         raise VitrialError(" ".join(wrong))

@@ -26,7 +26,7 @@ def read_costs(study: Study) -> Record | None:
         DamagedError: It is not what was written.
     """
     path = study.path / COST
-    return read_record(path, "`vitrial cost` measures it anew") if path.exists() else None
+    return read_record(path, "`vitrial cost` measures it again") if path.exists() else None
 
 
 def arm_costs(study: Study, costs: Record) -> pd.DataFrame:

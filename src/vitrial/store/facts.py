@@ -22,6 +22,7 @@ class Entry:
         initialization: Of the arm.
         repetition: From 1; None for what all repetitions share.
         start: The folder of the stage that it starts from.
+        fraction: Of the training images that it sees.
     """
 
     folder: str
@@ -32,6 +33,7 @@ class Entry:
     initialization: str
     repetition: int | None
     start: str | None
+    fraction: float = 1.0
 
     @classmethod
     def of(cls, stage: Stage) -> Entry:
@@ -46,6 +48,7 @@ class Entry:
             initialization=str(arm.origin),
             repetition=stage.repetition,
             start=stage.start,
+            fraction=1.0 if stage.fraction is None else stage.fraction.share,
         )
 
 

@@ -51,13 +51,11 @@ from vitrial.train.checkpoint import History, check_checkpoint, checkpoints
 Status = Literal["done", "running", "damaged", "failed", "left"]
 
 AGAIN = {
-    METRICS: "they are written anew",
-    PREDICTIONS: "they are computed anew from the weights",
+    METRICS: "they are rewritten",
+    PREDICTIONS: "they are recomputed from the weights",
     WEIGHTS: "the stage is trained again",
 }
 """What follows where a file of a finished stage is damaged."""
-KEYS = {STAGE: ("kind", "arm", "seed"), ATTEMPTS: ()}
-"""By which the records of a stage are told from others."""
 
 
 class RunFolder:
@@ -93,8 +91,8 @@ class RunFolder:
         """What is wrong with a finished stage as far as sizes tell, in a sentence; or nothing."""
         try:
             record = self._record()
-            self._check(STAGE, self._way_out)
-            self._check(ATTEMPTS, self._way_out)
+            self.stage()
+            self.attempts()
             for name in record.get(FILES, {}):
                 if name != METRICS:  # of which the result holds a copy
                     check_size(self.path / name, record, self._way_out)
@@ -127,7 +125,7 @@ class RunFolder:
         """Set aside every damaged file, so that the stage can be carried out again without it.
 
         Args:
-            seed: Of the training, by which its checkpoints are told from others'.
+            seed: Of the training, by which its checkpoints are known from others'.
 
         Returns:
             A sentence for each: which file, what is wrong, and what follows.
@@ -145,9 +143,9 @@ class RunFolder:
                 return False
             return True
 
-        for name in (STAGE, ATTEMPTS):
+        for name, read in ((STAGE, _read_stage), (ATTEMPTS, _read_attempts)):
             if self.is_finished or (self.path / name).exists():
-                is_sound(name, lambda path, way: self._check(path.name, way), "it is written anew")
+                is_sound(name, read, "it is rewritten")
         if self.is_finished and is_sound(RESULT, _read_result, "the stage is carried out again"):
             record = self._record()
             for name in record.get(FILES, {}):
@@ -158,7 +156,7 @@ class RunFolder:
         if (self.path / METRICS).exists():
             is_sound(METRICS, _read_metrics, AGAIN[METRICS])
         for path in filter(Path.exists, checkpoints(self.path)):
-            otherwise = "it is set aside, and training goes on from the one before or the start"
+            otherwise = "it is set aside, and training resumes from the one before or the start"
             if is_sound(path.name, lambda p, way: check_checkpoint(p, seed, way), otherwise):
                 break
         return said
@@ -174,7 +172,7 @@ class RunFolder:
 
     def stage(self) -> Stage:
         """What the stage is."""
-        return read_typed(Stage, self.path / STAGE, self._way_out, legacy.stage)
+        return _read_stage(self.path / STAGE, self._way_out)
 
     def begin(self, attempt: Attempt) -> None:
         """Write who is at work, before anything is computed.
@@ -193,8 +191,7 @@ class RunFolder:
 
     def attempts(self) -> tuple[Attempt, ...]:
         """Who was at work on it: see `begin`."""
-        path = self.path / ATTEMPTS
-        return read_typed(Attempts, path, self._way_out, legacy.attempts).attempts
+        return _read_attempts(self.path / ATTEMPTS, self._way_out).attempts
 
     def write_metrics(self, history: History) -> None:
         """Write the metrics of the epochs so far, a line each."""
@@ -250,9 +247,6 @@ class RunFolder:
         """The result as it lies on disk, with the checksums of the files beside it."""
         return _read_result(self.path / RESULT, self._way_out)
 
-    def _check(self, name: str, way_out: str) -> None:
-        read_record(legacy.path_of(self.path / name), way_out, KEYS[name])
-
     def fail(self, sentence: str, details: str = "") -> None:
         """Record why the stage ended early; a later `vitrial run` tries it again."""
         write_json(self.path / FAILURE, {"sentence": sentence, "details": details})
@@ -269,8 +263,8 @@ class RunFolder:
         """What the user can do about a damaged file of the stage."""
         study = self.path.parents[1]
         if self.path.parent.name == TUNING or not (study / STUDY).exists():
-            return "repeat the command that wrote it, which computes it anew"
-        return f"`vitrial run {shlex.quote(str(study))}` computes it anew"
+            return "repeat the command that wrote it, which recomputes it"
+        return f"`vitrial run {shlex.quote(str(study))}` recomputes it"
 
     @property
     def _lock(self) -> FileLock:
@@ -306,6 +300,14 @@ def lay_down(root: Path, stages: Iterable[Stage]) -> None:
     """Write what each stage is to its folder below the study's."""
     for stage in stages:
         RunFolder(root / stage.folder).lay_down(stage)
+
+
+def _read_stage(path: Path, way_out: str) -> Stage:
+    return read_typed(Stage, path, way_out, legacy.stage)
+
+
+def _read_attempts(path: Path, way_out: str) -> Attempts:
+    return read_typed(Attempts, path, way_out, legacy.attempts)
 
 
 def _read_result(path: Path, way_out: str) -> Record:

@@ -5,18 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from vitrial.protocol import Arm, Augment, EndpointName, Image, Recipe, digest
-from vitrial.protocol.selfsupervision import SomeMethod
+from pydantic import SerializeAsAny, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
+
+from vitrial.protocol import Arm, Augment, EndpointName, Image, Recipe, SelfSupervision, digest
+from vitrial.protocol.selfsupervision import RECIPES
 
 Kind = Literal["pretrain", "selfsupervise", "finetune", "tune"]
 Channels = tuple[float, ...]
 
 
+def _by_method(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """Read a recipe as one of the arm's method, where the stage is one of self-supervision."""
+    if info.data.get("kind") != "selfsupervise" or not isinstance(value, dict):
+        return handler(value)
+    method = info.data["arm"].origin.method
+    if method is None:  # as an older program wrote it
+        entries = RECIPES.entries().items()
+        method = next(n for n, entry in entries if set(value) <= set(entry.RECIPE.model_fields))
+    return RECIPES.entry(method).RECIPE.model_validate(value)
+
+
+StageRecipe = Annotated[SerializeAsAny[Recipe | SelfSupervision], WrapValidator(_by_method)]
+"""How a stage optimizes."""
+
+
 @dataclass(frozen=True)
-class Labeled:
-    """Which labels a stage may use.
+class Draw:
+    """Which of the training images, or of their labels, a stage may use.
 
     Attributes:
         share: Of the training images.
@@ -48,6 +65,7 @@ class Stage:
         start: The folder of the stage whose weights it starts from, below the study's.
         weights: SHA-256 of the arm's own file of weights, if it starts from one.
         endpoint: What validation selects by; None without labels.
+        fraction: The draw of the training images; None for all of them.
         labeled: The draw of the labels; None for all labels.
         unlabeled: Fingerprint of what self-supervision sees.
         normalize: Whose statistics self-supervision normalizes by.
@@ -58,7 +76,7 @@ class Stage:
     arm: Arm
     repetition: int | None
     dataset: str
-    recipe: Recipe | SomeMethod
+    recipe: StageRecipe
     seed: int
     versions: tuple[int, int]
     image: Image
@@ -67,7 +85,8 @@ class Stage:
     start: str | None = None
     weights: str | None = None
     endpoint: EndpointName | None = None
-    labeled: Labeled | None = None
+    fraction: Draw | None = None
+    labeled: Draw | None = None
     unlabeled: str | None = None
     normalize: Literal["data", "backbone"] = "data"
     images: Path | None = None
@@ -89,6 +108,7 @@ class Stage:
                 "data": self.data,
                 "start": self.start and key_of(self.start),
                 "endpoint": self.endpoint,
+                "fraction": self.fraction and [self.fraction.share, self.fraction.seed],
                 "labeled": self.labeled and [self.labeled.share, self.labeled.seed],
                 "unlabeled": self.unlabeled,
                 "normalize": self.normalize,
@@ -99,6 +119,8 @@ class Stage:
     def name(self) -> str:
         """What a person calls it."""
         ending = "" if self.repetition is None else f", repetition {self.repetition}"
+        if self.fraction is not None:
+            ending += f", {self.fraction.share:.0%} of the training images"
         if self.kind == "pretrain":
             return f"{self.arm.backbone} / pretraining on {self.dataset}{ending}"
         if self.kind == "selfsupervise":
@@ -114,6 +136,7 @@ class Stage:
             return "."
         slug = self.arm.id or f"{self.arm.backbone}-{self.arm.origin}".replace(":", "-")
         slug += "" if self.repetition is None else f"-{self.repetition}"
+        slug += "" if self.fraction is None else f"-{self.fraction.share:g}"
         if self.kind in ("pretrain", "selfsupervise"):
             return f"pretrained/{slug}-{self.key}"
         if self.kind == "tune":
@@ -203,7 +226,7 @@ class Result:
         best_epoch: Whose weights were kept; None where those of the last epoch were.
         best_score: The endpoint on validation at that epoch.
         evaluation_seconds: Of the predictions.
-        images: How many self-supervision saw.
+        images: How many training images it saw; None of version 0.1.
         knn_before: Balanced accuracy of nearest neighbors on validation, of the weights that
             self-supervision started from.
         knn: Likewise, of those that it gave.

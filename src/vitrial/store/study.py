@@ -150,7 +150,11 @@ class Study:
         return sorted(there - mine)
 
     def runs(self) -> list[tuple[Entry, RunFolder]]:
-        """The runs that have a result: what each is, and its folder."""
+        """The runs on all training images that have a result: what each is, and its folder."""
+        return [run for run in self.runs_of_all_sizes() if run[0].fraction == 1]
+
+    def runs_of_all_sizes(self) -> list[tuple[Entry, RunFolder]]:
+        """Those on parts of the training images too."""
         runs = (
             (stage, RunFolder(self.path / stage.folder))
             for stage in self.facts.stages
@@ -189,13 +193,16 @@ class Study:
         return provenance(self.path, run, self.facts.stages)
 
     def metrics(self) -> pd.DataFrame:
-        """A row per run and epoch, finished or not: arm, repetition, rate, losses and scores."""
+        """A row per run and epoch, finished or not: arm, repetition, rate, losses and scores.
+
+        Of the runs on all training images.
+        """
         tables = [
             RunFolder(self.path / stage.folder)
             .metrics()
             .assign(arm=stage.arm, repetition=stage.repetition)
             for stage in self.facts.stages
-            if stage.kind == "finetune"
+            if stage.kind == "finetune" and stage.fraction == 1
         ]
         return pd.concat(tables, ignore_index=True)
 
@@ -279,7 +286,7 @@ def load_study(path: Path | str) -> Study:
     record = read_record(path / STUDY, _way_out(path), ("stages",))
     if KNOWN not in record:
         raise VitrialError(
-            f"{path} has no run yet: `vitrial run {shlex.quote(str(path))}` begins, or goes on."
+            f"{path} has no run yet: `vitrial run {shlex.quote(str(path))}` begins or resumes it."
         )
     facts = read_typed(Facts, path / STUDY, _way_out(path), legacy.facts)
     if REGISTERED not in record:  # of an older program
@@ -365,7 +372,7 @@ def _protocol_of(facts: Record) -> Protocol:
 
 def _way_out(path: Path) -> str:
     """What the user can do about a damaged file of a study."""
-    return f"`vitrial run {shlex.quote(str(path))}` computes it anew"
+    return f"`vitrial run {shlex.quote(str(path))}` recomputes it"
 
 
 def _edited(path: Path, protocol: Protocol) -> list[str]:
@@ -402,7 +409,7 @@ def _said_in_old_words(file: Path, protocol: Protocol) -> bool:
 
 
 def _keep_edited(path: Path, protocol: Protocol) -> None:
-    """Rename a `protocol.yaml` that the user edited, before it is written anew."""
+    """Rename a `protocol.yaml` that the user edited, before it is rewritten."""
     file = path / PROTOCOL
     known = [one for one in (protocol, registered(path)) if one is not None]
     if file.exists() and not any(_says(file, one) for one in known):

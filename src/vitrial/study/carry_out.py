@@ -30,7 +30,7 @@ def carry_out(
     """Carry out stages that were laid down, in order; what fails is recorded, and the others go on.
 
     Those that are done, and those that another process is at, are left as they are. Damaged files
-    are set aside, and what they held is computed anew.
+    are set aside, and what they held is recomputed.
 
     Args:
         root: The study's folder.

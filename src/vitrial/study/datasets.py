@@ -64,7 +64,7 @@ def data_of(study: Path, stage: Stage, cache: Path | None = None) -> Trainable:
 
 
 def chosen(stage: Stage, datasets: Datasets) -> Trainable:
-    """Of a study's data sets the one that a stage trains on, with the labels that it may use.
+    """Of a study's data sets the one that a stage trains on, with what it may use of it.
 
     Raises:
         VitrialError: It is not what the stage was planned for.
@@ -76,9 +76,13 @@ def chosen(stage: Stage, datasets: Datasets) -> Trainable:
         raise VitrialError(
             f"The data of {stage.name} have changed since it was planned: run the study again."
         )
-    if stage.labeled is None or not isinstance(data, Prepared):
+    if not isinstance(data, Prepared):
         return data
-    return data.labeled_subset(stage.labeled.share, stage.labeled.seed)
+    if stage.fraction is not None:
+        data = data.training_fraction(stage.fraction.share, stage.fraction.seed)
+    if stage.labeled is not None:
+        data = data.labeled_subset(stage.labeled.share, stage.labeled.seed)
+    return data
 
 
 def prepare_folder(root: Path, image: Image, cache: Path | None = None) -> Unlabeled:

@@ -37,7 +37,7 @@ def run(
     listen: Listener | None = None,
     skip_missing: bool = False,
 ) -> Study:
-    """Carry out a protocol; runs that are done already are kept, interrupted ones go on.
+    """Carry out a protocol; runs that are done already are kept, interrupted ones resume.
 
     Args:
         protocol: The experiment.

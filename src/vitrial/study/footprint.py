@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Recipe, SelfSupervision
 from vitrial.train.launch import computes_bf16
-from vitrial.train.selfsupervised.siamese import build_siamese
+from vitrial.train.selfsupervised.build import build_siamese
 
 CGROUPS = Path("/sys/fs/cgroup")
 

@@ -68,7 +68,7 @@ def _refuse_not_finite(model: nn.Module, weights: Path) -> nn.Module:
         if not torch.isfinite(value).all():
             raise VitrialError(
                 f"{weights} holds weights that are not finite, in {name}: name another file, or "
-                "make it anew."
+                "create it again."
             )
     return model
 

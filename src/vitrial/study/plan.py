@@ -8,13 +8,14 @@ machine: what computed a run is in the run's record.
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 from vitrial.metrics import ENDPOINTS
 from vitrial.models.initialization import sha256_of
 from vitrial.protocol import Arm, Data, Protocol
 from vitrial.seeds import seed_of
-from vitrial.store.stage import Labeled, Stage
+from vitrial.store.stage import Draw, Stage
 from vitrial.study.versions import versions_of
 
 Known = dict[str, str | None]
@@ -24,7 +25,8 @@ Known = dict[str, str | None]
 def plan(protocol: Protocol, fingerprints: dict[str, str]) -> list[Stage]:
     """All stages of a protocol, a stage after those it needs, each once.
 
-    Repetitions alternate between the arms, so that an interrupted study has compared them all.
+    Repetitions alternate between the arms, so that an interrupted study has compared them all; runs
+    on parts of the training images come last, the largest part first.
 
     Args:
         protocol: The experiment.
@@ -33,10 +35,11 @@ def plan(protocol: Protocol, fingerprints: dict[str, str]) -> list[Stage]:
     """
     stages: dict[str, Stage] = {}
     contents = {arm.name: content_of(arm) for arm in protocol.arms}
-    for repetition in range(1, protocol.repetitions + 1):
+    repetitions = range(1, protocol.repetitions + 1)
+    for share, repetition in product(reversed(protocol.fractions), repetitions):
         for arm in protocol.arms:
             known: Known = {**fingerprints, "weights": contents[arm.name]}
-            for stage in _run_of(protocol, arm, repetition, known):
+            for stage in _run_of(protocol, arm, repetition, share, known):
                 stages.setdefault(stage.folder, stage)
     return list(stages.values())
 
@@ -47,33 +50,38 @@ def sources_used(protocol: Protocol) -> dict[str, Data]:
     return {name: data for name, data in protocol.sources.items() if name in used}
 
 
-def _run_of(protocol: Protocol, arm: Arm, repetition: int, known: Known) -> list[Stage]:
+def _run_of(
+    protocol: Protocol, arm: Arm, repetition: int, share: float, known: Known
+) -> list[Stage]:
     """The stages of a run, the first first."""
     shared = None if protocol.share_pretraining else repetition
+    fraction = _fraction(protocol, shared, share)
     stages: list[Stage] = []
     if arm.origin.kind == "transfer":
         stages.append(_pretrain(protocol, arm, shared, known))
     if arm.origin.method is not None:
         start = stages[-1].folder if stages else None
-        stages.append(_selfsupervise(protocol, arm, shared, start, known))
+        stages.append(_selfsupervise(protocol, arm, shared, fraction, start, known))
     start = stages[-1].folder if stages else None
-    return [*stages, _finetune(protocol, arm, repetition, start, known)]
+    return [*stages, _finetune(protocol, arm, repetition, fraction, start, known)]
 
 
 def _finetune(
     protocol: Protocol,
     arm: Arm,
     repetition: int,
+    fraction: Draw | None,
     start: str | None,
     known: Known,
 ) -> Stage:
+    names = (arm.name, repetition, "finetune", *_shared_by(fraction))
     return Stage(
         kind="finetune",
         arm=arm,
         repetition=repetition,
         dataset="data",
         recipe=protocol.recipe_of(arm),
-        seed=seed_of(protocol.name, protocol.seed, arm.name, repetition, "finetune"),
+        seed=seed_of(protocol.name, protocol.seed, *names),
         versions=versions_of("finetune"),
         image=protocol.image,
         augment=protocol.augment,
@@ -81,6 +89,7 @@ def _finetune(
         start=start,
         weights=known["weights"],
         endpoint=protocol.endpoint,
+        fraction=fraction,
         labeled=_labeled(protocol, repetition),
     )
 
@@ -108,24 +117,26 @@ def _selfsupervise(
     protocol: Protocol,
     arm: Arm,
     repetition: int | None,
+    fraction: Draw | None,
     start: str | None,
     known: Known,
 ) -> Stage:
     arm = Arm(backbone=arm.backbone, initialization=arm.initialization)
-    seed = seed_of(protocol.name, protocol.seed, arm.name, *_numbered(repetition), "selfsupervise")
+    names = (arm.name, *_numbered(repetition), "selfsupervise", *_shared_by(fraction))
     return Stage(
         kind="selfsupervise",
         arm=arm,
         repetition=repetition,
         dataset="data",
         recipe=protocol.recipe_of_method(str(arm.origin.method)),
-        seed=seed,
+        seed=seed_of(protocol.name, protocol.seed, *names),
         versions=versions_of("selfsupervise"),
         image=protocol.image,
         augment=protocol.augment,
         data=known["data"],
         start=start,
         weights=known["weights"],
+        fraction=fraction,
         labeled=_labeled(protocol, repetition),
         unlabeled=known["unlabeled"],
         normalize=protocol.recipe.normalize,
@@ -136,14 +147,28 @@ def _numbered(repetition: int | None) -> tuple[int, ...]:
     return () if repetition is None else (repetition,)
 
 
-def _labeled(protocol: Protocol, repetition: int | None) -> Labeled | None:
+def _fraction(protocol: Protocol, repetition: int | None, share: float) -> Draw | None:
+    """The draw of a part of the training images, the same for all arms; None for all of them.
+
+    Runs that share a pretraining share its images.
+    """
+    if share == 1:
+        return None
+    return Draw(share, seed_of(protocol.name, protocol.seed, *_numbered(repetition), "fraction"))
+
+
+def _shared_by(fraction: Draw | None) -> tuple[float, ...]:
+    return () if fraction is None else (fraction.share,)
+
+
+def _labeled(protocol: Protocol, repetition: int | None) -> Draw | None:
     """The draw of the labels that a stage may use, the same for all arms; None for all labels."""
     share = protocol.split.labeled
     if share == 1:
         return None
     # Seeds keep the spelling of version 0.1: another word would draw other labels.
     seed = seed_of(protocol.name, protocol.seed, *_numbered(repetition), "labelled")
-    return Labeled(share, seed)
+    return Draw(share, seed)
 
 
 def content_of(arm: Arm) -> str | None:

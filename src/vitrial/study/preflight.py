@@ -6,6 +6,7 @@ memory and disk is compared with what is free.
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections import Counter, defaultdict
@@ -23,7 +24,7 @@ from vitrial.models.initialization import local_weights, weights_file
 from vitrial.protocol import Protocol, Recipe
 from vitrial.protocol.checks import backbone_clashes, unknown_names
 from vitrial.protocol.yaml_lines import dotted
-from vitrial.store.facts import chain_of
+from vitrial.store.facts import Entry, chain_of
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.stage import Stage
 from vitrial.store.study import load_study
@@ -66,7 +67,7 @@ def preflight(
         protocol: The experiment.
         root: The study's folder.
         cache: Where pixel caches lie.
-        skip_missing: Go on without the arms that something is missing for.
+        skip_missing: Leave out arms whose weights are missing, and run the others.
         planner: Makes the stages: `plan`, or a search of rates.
 
     Returns:
@@ -128,7 +129,9 @@ def _warm_ups(
         recipe = stage.recipe
         if not isinstance(recipe, Recipe):
             continue
-        batches = -(-len(datasets[stage.dataset].rows_of("train")) // recipe.batch_size)
+        share = 1.0 if stage.fraction is None else stage.fraction.share
+        images = share * len(datasets[stage.dataset].rows_of("train"))
+        batches = math.ceil(images / recipe.batch_size)
         steps = recipe.epochs * batches
         if recipe.warmup_steps > steps:
             sentence = (
@@ -172,14 +175,15 @@ def _left(protocol: Protocol, root: Path, planner: Planner) -> list[_Left]:
     left = []
     for stage in stages:
         once_for_all = stage.repetition is None or stage.kind == "tune"
-        count = (1 if once_for_all else protocol.repetitions) - done[stage.kind, stage.arm.name]
+        of = stage.kind, stage.arm.name, Entry.of(stage).fraction
+        count = (1 if once_for_all else protocol.repetitions) - done[of]
         if count > 0:
             left.append(_Left(stage, count, frozenset(arms[stage.key])))
     return left
 
 
-def _done(protocol: Protocol, root: Path) -> Counter[tuple[str, str]]:
-    """How many stages of each kind and arm are done, if protocol and versions are the same."""
+def _done(protocol: Protocol, root: Path) -> Counter[tuple[str, str, float]]:
+    """How many stages of a kind, arm and fraction are done, of the same protocol and versions."""
     try:
         study = load_study(root)
     except VitrialError:  # there is none yet
@@ -188,7 +192,7 @@ def _done(protocol: Protocol, root: Path) -> Counter[tuple[str, str]]:
         return Counter()
     folders = [(entry, RunFolder(root / entry.folder)) for entry in study.facts.stages]
     return Counter(
-        (entry.kind, entry.arm)
+        (entry.kind, entry.arm, entry.fraction)
         for entry, folder in folders
         if folder.status == "done" and folder.stage().versions == versions_of(entry.kind)
     )

@@ -16,7 +16,7 @@ from vitrial.models.initialization import weights_file
 from vitrial.outputs import refuse_foreign
 from vitrial.protocol import Arm, Augment, Image, SelfSupervision
 from vitrial.protocol.checks import unknown_names
-from vitrial.protocol.selfsupervision import RECIPES
+from vitrial.protocol.selfsupervision import RECIPES, method_of
 from vitrial.records import DamagedError
 from vitrial.seeds import seed_of
 from vitrial.spelling import did_you_mean
@@ -41,7 +41,7 @@ def pretrain_folder(
     workers: int | None = None,
     listen: Listener | None = None,
 ) -> Path:
-    """Train a backbone on every image below a folder; an interrupted call goes on when repeated.
+    """Train a backbone on every image below a folder; an interrupted call resumes when repeated.
 
     Args:
         root: A folder or .zip; what its folders are called is of no consequence.
@@ -70,7 +70,9 @@ def pretrain_folder(
         data = prepare_folder(root, image, cache)
         stage = Stage(
             kind="selfsupervise",
-            arm=arm,
+            arm=arm.model_copy(
+                update={"initialization": f"{arm.initialization}+{method_of(recipe)}"}
+            ),
             repetition=None,
             dataset="",
             recipe=recipe,
@@ -88,7 +90,7 @@ def pretrain_folder(
         carry_out(out, [stage], cache=cache, workers=workers, datasets={stage.dataset: data})
     folder = RunFolder(out)
     if (status := folder.status) == "running":
-        raise VitrialError(f"Another process is at work in {out}.")
+        raise VitrialError(f"Another process is working in {out}.")
     if status != "done":
         raise VitrialError(folder.failure())
     return out / WEIGHTS
@@ -108,7 +110,8 @@ def simple_recipe(
     methods = RECIPES.names()
     if method not in methods:
         hint = did_you_mean(method, methods)
-        raise VitrialError(f"The method must be {' or '.join(methods)}, not '{method}'{hint}.")
+        known = " or ".join(methods)
+        raise VitrialError(f"The method must be {known}, not '{method}'{hint or '.'}")
     section = RECIPES.entry(method).RECIPE
     changes: dict[str, Any] = {
         "epochs": epochs,
@@ -141,14 +144,14 @@ def _sentence(fault: Any) -> str:
 
 
 def _refuse_another(out: Path, stage: Stage) -> None:
-    """Refuse a folder that holds something else, or of which that cannot be told."""
+    """Refuse a folder that holds something else, or of which nothing is known."""
     if not path_of(out / STAGE).exists():
         return
     try:
         there = RunFolder(out).stage()
     except DamagedError as error:
         raise VitrialError(
-            f"{error.path} is {error.what}: nobody can tell what its folder holds, so name another."
+            f"{error.path} is {error.what}: what its folder holds is unknown, so name another."
         ) from error
     if there.key != stage.key:
         raise VitrialError(

@@ -120,6 +120,7 @@ def train(begun: Begun) -> Result:
         best_epoch=best(history)["epoch"],
         best_score=best(history)["score"],
         evaluation_seconds=time.perf_counter() - started,
+        images=len(data.rows_of("train")),
     )
 
 

@@ -17,8 +17,9 @@ from vitrial.store.stage import Normalization, Result
 from vitrial.study.begun import Begun
 from vitrial.study.initial import initial_model, normalization
 from vitrial.train.checkpoint import History
+from vitrial.train.selfsupervised.build import build_siamese
 from vitrial.train.selfsupervised.pretrain import Pretraining, Watch, pretrain
-from vitrial.train.selfsupervised.siamese import Siamese, build_siamese
+from vitrial.train.selfsupervised.siamese import Siamese
 
 
 def selfsupervise(begun: Begun) -> Result:

@@ -58,7 +58,7 @@ def tune_rates(
 ) -> Tuning:
     """Train each arm once at each rate and keep the rate of the best validation score.
 
-    Test images are not touched. Like a study, an interrupted search goes on where it stopped.
+    Test images are not touched. Like a study, an interrupted search resumes.
 
     Args:
         protocol: The experiment.
@@ -124,7 +124,7 @@ def tuning_stages(
     stages: dict[str, Stage] = {}
     for rate in rates:
         arms = [arm.with_rate(rate) for arm in protocol.arms]
-        once = protocol.model_copy(update={"arms": arms, "repetitions": 1})
+        once = protocol.model_copy(update={"arms": arms, "repetitions": 1, "fractions": [1.0]})
         for stage in plan(once, fingerprints):
             if stage.kind == "finetune":
                 seed = seed_of(protocol.name, protocol.seed, stage.arm.name, "tune")

@@ -41,7 +41,7 @@ def save_checkpoint(
         model: After the epoch.
         optimizer: Likewise.
         history: The metrics of the epochs so far.
-        seed: Of the training, by which its checkpoints are told from others'.
+        seed: Of the training, by which its checkpoints are known from others'.
         best: The weights of the best validation score so far, where they matter.
     """
     content = {

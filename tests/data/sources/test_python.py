@@ -121,4 +121,4 @@ def test_of_another_process_it_is_asked_for_again():
 def test_a_study_of_it(tmp_path):
     study = vitrial.run(protocol(), tmp_path / "study", data=made(), cache=tmp_path / "cache")
     assert study.status()["status"].tolist() == ["done"]
-    assert study.facts["data"] == "mine"
+    assert study.facts.data == "mine"

@@ -1,4 +1,4 @@
-"""How alike the splits are: group sizes, classes and metadata of each, against chance."""
+"""Similarity of the splits: group sizes, classes and metadata of each, against chance."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def note_on(figures: list[Alike], dataset: str) -> list[Problem]:
     what = f"has splits that differ by more than chance, most in {first.name} ({values})"
     fix = (
         "if the split came with the data, say with the results that they are on another kind of "
-        "images than those trained on, or divide anew without it; if vitrial divided the images, "
+        "images than those trained on, or split the data again; if vitrial split the images, "
         "name the columns in split.stratify"
     )
     return [Problem(dataset, what + more * (len(differing) > 1), fix, fatal=False)]

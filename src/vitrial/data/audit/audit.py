@@ -1,4 +1,4 @@
-"""The audit of a data set: everything that can be told before any training."""
+"""The audit of a data set: everything that can be known before any training."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Audit:
             the columns of `measure`, which lack values where an image cannot be decoded.
         problems: What is wrong (fatal) or worth knowing, all of it.
         shortcuts: How well measurements alone tell the classes.
-        alike: How alike the splits are; empty where they are not known.
+        alike: Similarity of the splits; empty where they are not known.
         cache: Folder of the pixel cache, in which `images.row` counts.
         fingerprint: Changes with the data and what is wrong with them.
     """

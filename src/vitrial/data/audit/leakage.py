@@ -34,7 +34,7 @@ def join_groups(
     Returns:
         The groups, each joined one under the name of its first member; and a note for each set of
         copies, saying so where their labels contradict each other or given splits part them.
-        Pictures of one group that are nearly the same are only told if their labels contradict.
+        Pictures of one group that are nearly the same are only reported if their labels contradict.
     """
     if manifest.empty:
         return manifest["group"], []
@@ -138,7 +138,7 @@ def _notes(
         equal=sets_of_copies(manifest, _equal(pairs)),
         copies=sets_of_copies(manifest, pairs),
     )
-    # From the strictest likeness to the loosest; a set is told where it holds more than before.
+    # From the strictest likeness to the loosest; a set is reported where it holds more than before.
     levels = (
         ("image_itself", "file", "are the same file", "remove the copies"),
         ("file", "equal", "are the same picture", "remove the copies"),

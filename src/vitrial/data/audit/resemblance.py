@@ -17,7 +17,7 @@ from functools import cache
 
 import numpy as np
 from scipy.fft import dctn
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 COARSE, FINE = 32, 64
 """Sides in pixels of the two reductions of a picture."""
@@ -359,14 +359,9 @@ def displaced(images: np.ndarray, displacement: np.ndarray) -> np.ndarray:
     place = np.linspace(-1, 1, side, dtype=np.float32)
     planes = np.stack(np.broadcast_arrays(np.float32(1), place[:, None], place))
     flow = np.einsum("nkp,pyx->knyx", displacement, planes)
-    y, x = np.clip(flow + np.indices((side, side))[:, None], 0, side - 1)
-    # The last pixel is reached from the one before it.
-    top, left = (np.minimum(p.astype(np.int64), side - 2) for p in (y, x))
-    down, right = y - top, x - left
-    each = np.arange(n)[:, None, None]
-    upper = images[each, top, left] * (1 - right) + images[each, top, left + 1] * right
-    lower = images[each, top + 1, left] * (1 - right) + images[each, top + 1, left + 1] * right
-    between: np.ndarray = upper * (1 - down) + lower * down
+    y, x = flow + np.indices((side, side))[:, None]
+    each = np.broadcast_to(np.arange(n)[:, None, None], y.shape)
+    between: np.ndarray = map_coordinates(images, [each, y, x], order=1, mode="nearest")
     return between
 
 

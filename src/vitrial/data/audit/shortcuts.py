@@ -1,4 +1,4 @@
-"""Shortcuts: can the classes be told without a look at what the images show?"""
+"""Shortcuts: can the classes be predicted without a look at what the images show?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_IMAGES = 20_000
 FOLDS, TREES, SMALLEST_LEAF = 5, 25, 3
 ONE_SIDED_95 = 1.645
 GUESSED = 4
-"""Groups added to every class, told no better than by chance."""
+"""Groups added to every class, predicted no better than by chance."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ in any case, and suspicious only where they come close to doing a network's work
 
 @dataclass(frozen=True)
 class Shortcut:
-    """How well a family of measurements alone tells the classes.
+    """How well a family of measurements alone predicts the classes.
 
     It is suspicious where `lower` exceeds `threshold`: the family then tells more than it should
     with 95 % confidence, not by the luck of a small data set.
@@ -79,7 +79,7 @@ class Shortcut:
         """The suspicion in words."""
         return Problem(
             dataset,
-            f"has a suspicious shortcut: {self.family} alone tells the classes with a balanced "
+            f"has a suspicious shortcut: {self.family} alone predicts the classes with a balanced "
             f"accuracy of {self.score:.2f} (at least {self.lower:.2f}; chance {self.chance:.2f})",
             "find out why, and make the images of all classes alike in this respect, or take each "
             "class from the same sources",
@@ -134,10 +134,10 @@ def balanced_accuracy_bound(
     A group counts once in each of its classes, by its share of right answers, so that many images
     of a patient are no more evidence than one. The bound is that of Agresti and Coull (Am. Stat.
     1998), with their four added observations guessed at chance instead of at one half: a class of
-    few groups, all told right, does not look certain, and one of none looks like guessing.
+    few groups, all predicted correctly, does not look certain, and one of none looks like guessing.
 
     Args:
-        right: bool (n,), whether an image's class was told.
+        right: bool (n,), whether an image's class was predicted.
         label: int (n,) class indices; every one from 0 occurs.
         group: int (n,) groups.
 

@@ -74,7 +74,7 @@ def faults_of(values: pd.Series, what: str, fix: str) -> Faults:
 
 
 def repeated_rows(keys: pd.Series, content: pd.Series) -> Faults:
-    """Rows that name something again; of rows that agree, the first is sound.
+    """Rows that name something again; of rows that agree, the first is valid.
 
     Args:
         keys: What each row names, by row number.

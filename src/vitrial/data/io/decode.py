@@ -76,7 +76,7 @@ def decode(content: bytes, image: Image) -> Decoded:
             ) from error
         except Exception as error:  # a damaged file can make Pillow raise almost anything
             raise DecodeError(
-                f"is damaged ({error})", "copy or download it again, or save it anew"
+                f"is damaged ({error})", "copy or download it again, or save it again"
             ) from error
 
 

@@ -102,7 +102,7 @@ def _fetch(url: str, part: Path) -> bool:
     arrived = part.stat().st_size
     if total is not None and arrived < total:
         raise ConnectionError(
-            f"the connection broke off after {arrived:,} of {total:,} bytes; the next run goes on "
+            f"the connection broke off after {arrived:,} of {total:,} bytes; the next run resumes "
             "from there"
         )
     return continued

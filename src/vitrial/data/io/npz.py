@@ -146,4 +146,6 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:
 
 
 def _damaged(path: Path, why: str) -> VitrialError:
-    return VitrialError(f"'{path}' is damaged or another file ({why}): remove it, and get it anew.")
+    return VitrialError(
+        f"'{path}' is damaged or another file ({why}): remove it, and download it again."
+    )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-MODULES = r"(PIL|pydicom|openjpeg|libjpeg|rle|pylibjpeg|vitrial\.data\.dicom\w*)(\.|$)"
+MODULES = r"(PIL|pydicom|openjpeg|libjpeg|rle|pylibjpeg|vitrial\.data\.io\.dicom\w*)(\.|$)"
 LOGGERS = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle")
 
 _lock = Lock()

@@ -1,4 +1,4 @@
-"""Images in one folder a class."""
+"""Images in one folder per class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vitrial.protocol.data import DataSection
 from vitrial.protocol.section import AbsolutePath
 
 ABOUT = About(
-    title="Folder: images of your own in one folder a class",
+    title="Folder: images of your own in one folder per class",
     license="your own",
     where="your own images",
     layout=(

@@ -43,7 +43,7 @@ ABOUT = About(
     ),
     size=(
         "25,331 images in 8 classes; 23,247 of them show 11,847 lesions, of the other 2,084 the "
-        "lesion is not told; the challenge's ninth class, UNK, has no training images"
+        "lesion is unknown; the challenge's ninth class, UNK, has no training images"
     ),
     classes=CLASSES,
     citation=(
@@ -74,7 +74,7 @@ DATA = Isic2019Data
 def load(data: Isic2019Data) -> Dataset:
     """List the 25,331 training images, wherever below the root they lie, zipped or not.
 
-    Groups are lesions; an image whose lesion is not told is a group of its own. `age` is a float
+    Groups are lesions; an image whose lesion is unknown is a group of its own. `age` is a float
     in years, NaN where unknown; `sex` and `site` are texts, empty where unknown.
 
     Raises:

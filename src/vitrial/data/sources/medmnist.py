@@ -119,7 +119,7 @@ def about_part(name: str) -> About:
         raise VitrialError(f"There is no {name} of {text} pixels: there are {_listing(SIZES)}.")
     size = int(text or 28)
     each = ", ".join(f"{known.images[split]:,} {split}" for split in SPLITS)
-    labels = "findings, any number an image" if known.multilabel else "classes"
+    labels = "findings, any number per image" if known.multilabel else "classes"
     return About(
         title=f"{name}: {known.what}, of MedMNIST v2",
         license=known.license,
@@ -195,12 +195,14 @@ def load(data: MedMnistData) -> Dataset:
         labels = np.array(reader.array(f"{split}_labels")).reshape(-1, _width(known))
         if len(labels) != (n := len(reader.array(f"{split}_images"))):
             raise VitrialError(
-                f"'{path}' has {n:,} {split} images and {len(labels):,} labels: get it anew."
+                f"'{path}' has {n:,} {split} images and {len(labels):,} labels: download it again."
             )
         table = pd.DataFrame({"image": [_image(split, i) for i in range(n)], "split": split})
         sound = pd.Series(((labels >= 0) & (labels < _values(known))).all(axis=1))
         problems += [
-            Problem(name, f"has the label {label}, which the set does not have", "get it anew")
+            Problem(
+                name, f"has the label {label}, which the set does not have", "download it again"
+            )
             for name, label in zip(table["image"][~sound], labels[~sound].tolist(), strict=True)
         ]
         names, index = _classes(known, finding, labels[sound])
@@ -249,7 +251,7 @@ def _notes(data: MedMnistData, path: Path, known: Facts, md5: str) -> list[Probl
     notes = [Problem(data.name, what, "nothing; the official splits are used", fatal=False)]
     if md5 != known.md5[data.size]:
         what = f"is not the archive's file: its MD5 is {md5} and not {known.md5[data.size]}"
-        fix = f"get it anew from {_url(data.name, data.size)} if it should be"
+        fix = f"download it again from {_url(data.name, data.size)} if it should be"
         notes.append(Problem(path.name, what, fix, fatal=False))
     return notes
 
@@ -296,7 +298,7 @@ ABOUT = About(
     where=f"{ARCHIVE.removesuffix('/files')} (Zenodo; downloaded into `root` where not there)",
     layout=(
         "NAME.npz for 28 pixels, NAME_64.npz, NAME_128.npz or NAME_224.npz in `root`, as the "
-        "archive names them. vitrial data info medmnist:NAME tells of one set."
+        "archive names them. vitrial data info medmnist:NAME describes one set."
     ),
     size=f"{sum(sum(known.images.values()) for known in facts().values()):,} images in "
     f"{len(facts())} sets: {', '.join(facts())}",

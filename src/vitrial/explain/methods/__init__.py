@@ -1,4 +1,4 @@
-"""Methods of explanation, one file each.
+"""Methods of explanation, one file each; they know a model and images alone, no study.
 
 Each file has `LABEL`, its name for people; `SUMMARY`, one sentence that says what its map shows;
 `FAMILIES`, the families of models that it may fit; `VERSION`, raised whenever its maps change;

@@ -16,7 +16,7 @@ from vitrial.explain.tokens import (
     self_attention_blocks,
 )
 
-LABEL = "attention x gradient"
+LABEL = "Chefer attention attribution"
 SUMMARY = "Attention of all blocks that raises the logit of the class."
 FAMILIES = frozenset(("transformer", "hybrid"))
 VERSION = 1

@@ -9,8 +9,6 @@ from lightly.models.utils import update_momentum
 from torch import nn
 
 from vitrial.protocol import SelfSupervision, View
-from vitrial.protocol.selfsupervision import RECIPES
-from vitrial.train.selfsupervised.methods import NETWORKS
 
 
 class Branch(nn.Module):
@@ -70,21 +68,6 @@ class Siamese(nn.Module):
         """Names of the parameters that the backbone exempts from weight decay."""
         exempt: Any = getattr(self.student.backbone, "no_weight_decay", set)
         return {f"student.backbone.{name}" for name in exempt()}
-
-
-def build_siamese(recipe: SelfSupervision, name: str, channels: int, crop: int) -> Siamese:
-    """The untrained student and teacher of the method that a recipe is of.
-
-    Args:
-        recipe: Of any method of `vitrial.train.selfsupervised.methods`.
-        name: timm's name of the backbone.
-        channels: Input channels.
-        crop: Side of the large views in pixels.
-    """
-    methods = RECIPES.entries().items()
-    method = next(method for method, module in methods if module.RECIPE is type(recipe))
-    siamese: Siamese = NETWORKS.entry(method).NETWORK(name, channels, crop, recipe)
-    return siamese
 
 
 def full(tensor: torch.Tensor) -> torch.Tensor:

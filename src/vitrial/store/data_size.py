@@ -1,0 +1,139 @@
+"""What more training images give each arm of a study, and where one catches up with another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from vitrial.compare.cautions import Run, sound_runs
+from vitrial.compare.curves import (
+    CatchUp,
+    Curve,
+    PowerLaw,
+    catch_up,
+    learning_curves,
+    power_law,
+)
+from vitrial.compare.jackknife import jackknife
+from vitrial.compare.scores import logits_of
+from vitrial.metrics import ENDPOINTS
+from vitrial.store.facts import Entry
+from vitrial.store.run_folder import RunFolder
+from vitrial.store.trial import comparisons_of
+
+if TYPE_CHECKING:
+    from vitrial.store.study import Study
+
+
+@dataclass(frozen=True)
+class DataSize:
+    """The endpoint over the number of training images.
+
+    Attributes:
+        endpoint: The protocol's.
+        curves: One for each arm with a finished run.
+        crossings: For each registered pair of arms, treatment and control, where the one that is
+            behind on the smallest part catches up with the other: its name, the other's, and the
+            size; None where none is behind or the sizes differ.
+        laws: Of each arm a power law, or in words why there is none.
+    """
+
+    endpoint: str
+    curves: tuple[Curve, ...]
+    crossings: tuple[tuple[str, str, CatchUp], ...]
+    laws: dict[str, PowerLaw | str]
+
+    def table(self) -> pd.DataFrame:
+        """A row per arm and size: `arm`, `images`, `mean`, `low`, `high`, `repetitions`."""
+        return pd.DataFrame(
+            {
+                "arm": curve.arm,
+                "images": int(size),
+                "mean": effect.difference,
+                "low": effect.low,
+                "high": effect.high,
+                "repetitions": effect.repetitions[0],
+            }
+            for curve in self.curves
+            for size, effect in zip(curve.images, curve.effects, strict=True)
+        )
+
+    def sentences(self) -> list[str]:
+        """Where one arm catches up with another, and what twice the data would give."""
+        said = [found.sentence(arm, other) for arm, other, found in self.crossings]
+        label, largest = ENDPOINTS[self.endpoint].label, max(c.images[-1] for c in self.curves)
+        for arm, law in self.laws.items():
+            if isinstance(law, str):
+                said.append(f"{arm}: {law}.")
+            else:
+                reach = 1.96 * law.doubled_error
+                said.append(
+                    f"{arm}: by a power law of exponent {law.exponent:.2f}, twice as many training "
+                    f"images ({2 * largest:,}) give {label} {law.doubled:.3f} "
+                    f"[{law.doubled - reach:.3f}, {law.doubled + reach:.3f}]."
+                )
+        return said
+
+
+def data_size(study: Study) -> DataSize | None:
+    """The learning curves of a study over data size; None if it has runs of one size alone."""
+    finished = study.runs_of_all_sizes()
+    if len({entry.fraction for entry, _ in finished}) < 2:
+        return None
+    runs: list[Run] = []
+    for number, (entry, folder) in enumerate(finished):
+        predictions = folder.predictions()
+        test = predictions[predictions["split"] == "test"]
+        runs.append(Run(entry.arm, number, test))  # of several sizes: numbered throughout
+    comparable, _ = sound_runs(runs)
+    images = _images(finished)
+    sizes = [images[finished[run.repetition][0].fraction] for run in comparable]
+    endpoint = study.protocol.endpoint
+    test = comparable[0].test
+    found = jackknife(
+        endpoint,
+        test["target"].to_numpy(),
+        [logits_of(run.test) for run in comparable],
+        test["group"].to_numpy(),
+    )
+    arms = [run.arm for run in comparable]
+    curves, covariance = learning_curves(arms, sizes, found.scores, found.covariance)
+    higher = ENDPOINTS[endpoint].higher_is_better
+    return DataSize(
+        endpoint,
+        tuple(curves),
+        tuple(_crossings(study, curves, covariance)),
+        {curve.arm: power_law(curve, covariance, higher) for curve in curves},
+    )
+
+
+def _images(runs: list[tuple[Entry, RunFolder]]) -> dict[float, int]:
+    """Training images of each fraction; draws of whole groups differ a little: their median."""
+    seen: dict[float, list[int]] = {}
+    for entry, folder in runs:
+        seen.setdefault(entry.fraction, []).append(folder.result().images or 0)
+    return {fraction: int(np.median(counts)) for fraction, counts in seen.items()}
+
+
+def _crossings(
+    study: Study, curves: list[Curve], covariance: np.ndarray
+) -> list[tuple[str, str, CatchUp]]:
+    metric, by_arm = ENDPOINTS[study.protocol.endpoint], {curve.arm: curve for curve in curves}
+    pairs = {
+        frozenset((one.treatment, one.control)): (one.treatment, one.control)
+        for one in comparisons_of(study.protocol)
+    }
+    found = []
+    for first, second in pairs.values():
+        if first not in by_arm or second not in by_arm:
+            continue
+        a, b = by_arm[first], by_arm[second]
+        if not np.array_equal(a.images, b.images):
+            continue
+        if metric.gain(a.means[0]) > metric.gain(b.means[0]):
+            a, b = b, a
+        found.append((a.arm, b.arm, catch_up(a, b, covariance, metric.higher_is_better)))
+    return found
