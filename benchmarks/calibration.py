@@ -3,7 +3,7 @@
 Studies are simulated whose true difference is known: 0 (A/A), or 1, 2 or 4 margins in favor of the
 first arm. Repetitions differ by chance, and so do patients and images. Of each kind of study: how
 often the 95% interval holds the true difference, and how often each verdict is given. The full
-run is long; it keeps each kind in the file given by --csv, and goes on from there.
+run takes ten minutes of one core; it keeps each kind in the file of --csv, and goes on from there.
 
     python benchmarks/calibration.py [--studies N] [--jobs N] [--csv PATH] [--figure PATH]
                                      [--quick] [--json PATH]
