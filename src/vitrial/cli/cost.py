@@ -25,18 +25,20 @@ def cost(
 ) -> None:
     """Measure each backbone's memory, speed and latency on this device; a study keeps them."""
     with sentences():
+        from vitrial.errors import VitrialError
         from vitrial.metrics import METRICS
+        from vitrial.protocol.checks import backbone_clashes
         from vitrial.protocol.file import load_protocol, ready_protocols
         from vitrial.report.cost import cost_words, device_sentence, front_words
         from vitrial.store.costs import arm_costs, write_costs
         from vitrial.store.study import holds_study
         from vitrial.study.cost import measure_costs
-        from vitrial.study.initial import refuse_unfit_arms
 
         is_study = protocol not in ready_protocols() and holds_study(Path(protocol))
         study = open_study(Path(protocol)) if is_study else None
         chosen = study.protocol if study else load_protocol(protocol)
-        refuse_unfit_arms(chosen)
+        if unfit := [clash.sentence for clash in backbone_clashes(chosen)]:
+            raise VitrialError(". ".join(unfit) + ".")
         costs = measure_costs(chosen, threads)
         _print(cost_words(costs))
         out_console.print(device_sentence(costs), highlight=False)

@@ -70,36 +70,6 @@ def build_for_views(
     return model
 
 
-def refuse_unfit(name: str, channels: int, crop: int) -> None:
-    """Refuse a backbone that cannot be built for images of this side, or whose head cannot answer.
-
-    Shapes alone are computed (on PyTorch's meta device), as in `vitrial.evaluate.predict`.
-
-    Raises:
-        VitrialError: With the side that the architecture was made for.
-    """
-    try:
-        with torch.device("meta"), torch.inference_mode():
-            model: Any = build_backbone(name, 2, channels, crop).eval()
-            maps = model.forward_features(torch.zeros(2, channels, crop, crop))
-            shapes = [tuple(model.forward_head(maps).shape)]
-            shapes.append(tuple(model.forward_head(maps, pre_logits=True).shape))
-    except NotImplementedError:  # an operation without a shape alone: training will tell
-        return
-    except Exception as error:  # timm has as many ways to say it as architectures
-        raise VitrialError(
-            f"{name} cannot take images of {crop} pixels ({type(error).__name__}"
-            f"{f': {error}' if str(error) else ''}): set augment.crop to "
-            f"{pretrained_cfg(name).input_size[-1]}, for which it was made, or choose another "
-            "backbone."
-        ) from error
-    if shapes[0] != (2, 2) or len(shapes[1]) != 2:
-        raise VitrialError(
-            f"{name} gives no class scores and features of an image (shapes {shapes[0]} and "
-            f"{shapes[1]} for two images): choose another backbone."
-        )
-
-
 def feature_dim(model: nn.Module, size: int, channels: int) -> int:
     """Number of features that a model without a head gives for an image of this side."""
     training = model.training

@@ -7,6 +7,7 @@ some a single size, and what does not fit is noticed in the forward pass alone.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -18,7 +19,6 @@ STEPS = (8, 14, 32)
 """Sides of patches and windows, of whose multiples the sizes that fit are found among timm's."""
 
 
-@cache
 def takes(name: str, channels: int, size: int) -> bool:
     """Whether a backbone can be built for square images of this side, and gives an answer.
 
@@ -27,12 +27,23 @@ def takes(name: str, channels: int, size: int) -> bool:
         channels: Input channels.
         size: Side in pixels.
     """
+    return _fault(name, channels, size) is None
+
+
+@cache
+def _fault(name: str, channels: int, size: int) -> str | None:
+    """What keeps a backbone from answering, as `vitrial.evaluate.predict` asks; None if nothing."""
     try:
         with torch.device("meta"), torch.inference_mode():
-            build_backbone(name, 2, channels, size).eval()(torch.empty(1, channels, size, size))
+            model: Any = build_backbone(name, 2, channels, size).eval()
+            maps = model.forward_features(torch.empty(2, channels, size, size))
+            scores, features = (model.forward_head(maps, pre_logits=p).shape for p in (False, True))
     except Exception as error:  # whatever an architecture raises at what does not fit it
-        return _is_of_meta(error)
-    return True
+        return None if _is_of_meta(error) else "the size"
+    if tuple(scores) == (2, 2) and len(features) == 2:
+        return None
+    shapes = f"{tuple(scores)} and {tuple(features)} for two images"
+    return f"gives no class scores and features of an image (shapes {shapes})"
 
 
 def sizes_taken(name: str, channels: int, size: int) -> list[int]:
@@ -55,8 +66,11 @@ def refused_size(name: str, channels: int, size: int, key: str) -> str | None:
         size: Side in pixels.
         key: What the user calls it.
     """
-    if takes(name, channels, size):
+    fault = _fault(name, channels, size)
+    if fault is None:
         return None
+    if fault != "the size":
+        return f"{name} {fault}: choose another backbone"
     others = " or ".join(map(str, sizes_taken(name, channels, size)))
     way_out = f"{others} would do" if others else "choose another backbone"
     return f"{name} takes no images of {key} {size} pixels: {way_out}"

@@ -21,7 +21,6 @@ from vitrial.store.study import (
 )
 from vitrial.study.carry_out import carry_out
 from vitrial.study.datasets import Datasets, fingerprints, prepare_datasets
-from vitrial.study.initial import refuse_unfit_arms
 from vitrial.study.plan import plan
 from vitrial.study.preflight import check_stages, preflight, without
 from vitrial.train.launch import computes_bf16
@@ -72,7 +71,6 @@ def _lay_down(
     """Everything before the first run: what is needed is there, the data are audited."""
     skipped = preflight(protocol, root, cache, skip_missing=skip_missing)
     carried_out = without(protocol, skipped)
-    refuse_unfit_arms(carried_out)
     register(root, protocol)
     datasets = prepare_datasets(carried_out, cache)
     stages = plan(carried_out, fingerprints(datasets))

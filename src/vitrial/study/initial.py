@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from vitrial.errors import VitrialError
-from vitrial.models.backbone import build_backbone, refuse_unfit
+from vitrial.models.backbone import build_backbone
 from vitrial.models.initialization import load_trained, load_weights, weights_file
-from vitrial.protocol import Arm, Protocol
+from vitrial.protocol import Arm
 from vitrial.seeds import seed_of
 
 Channels = tuple[float, ...]
@@ -45,22 +45,6 @@ def initial_model(
         model = load_weights(arm.model, weights, classes, channels, crop)
         return _refuse_not_finite(model, weights)
     return build_backbone(arm.model, classes, channels, crop)
-
-
-def refuse_unfit_arms(protocol: Protocol) -> None:
-    """Refuse, before anything is read or trained, backbones that cannot take the protocol's images.
-
-    Raises:
-        VitrialError: With all of them.
-    """
-    faults = []
-    for name in dict.fromkeys(arm.model for arm in protocol.arms):
-        try:
-            refuse_unfit(name, protocol.image.channels, protocol.augment.crop)
-        except VitrialError as error:
-            faults.append(str(error))
-    if faults:
-        raise VitrialError(" ".join(faults))
 
 
 def _refuse_not_finite(model: nn.Module, weights: Path) -> nn.Module:

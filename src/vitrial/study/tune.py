@@ -21,7 +21,6 @@ from vitrial.store.stage import Stage
 from vitrial.store.study import refuse_foreign_study, register
 from vitrial.study.carry_out import carry_out
 from vitrial.study.datasets import fingerprints, prepare_datasets
-from vitrial.study.initial import refuse_unfit_arms
 from vitrial.study.plan import plan
 from vitrial.study.preflight import check_stages, preflight, without
 from vitrial.study.versions import versions_of
@@ -88,7 +87,6 @@ def tune_rates(
     with listening(listen):
         skipped = preflight(protocol, root, cache, skip_missing=skip_missing, planner=planner)
         carried_out = without(protocol, skipped)
-        refuse_unfit_arms(carried_out)
         register(root, protocol)
         datasets = prepare_datasets(carried_out, cache)
         stages = planner(carried_out, fingerprints(datasets))
