@@ -48,7 +48,7 @@ KINDS = ("truncated", "emptied", "one bit", "foreign", "deleted")
 EXPLAIN = ("--images", "2", "--method", "gradcam", "--no-faithful")
 FAULTS = ("traceback", "no sentence", "silent", "not repaired")
 EXPLAINED = "explanations"
-TIMED = {"seconds", "train_seconds", "milliseconds"}
+TIMED = {"time", "seconds", "train_seconds", "milliseconds"}
 LOCKS = {"lock"}
 """Without content."""
 
