@@ -287,8 +287,8 @@ def test_a_sentence_reads_as_a_clinician_would_write_it():
         ("random", "From scratch, "),
         ("timm", "With timm's weights, "),
         ("file:w.pth", "With the weights of w.pth, "),
-        ("transfer:fundus+dino", "Pretrained on fundus and DINO, "),
-        ("imagenet+byol", "With ImageNet weights and BYOL, "),
+        ("transfer:fundus+dino", "Pretrained on fundus, then self-supervised by DINO, "),
+        ("imagenet+byol", "With ImageNet weights, then self-supervised by BYOL, "),
     ],
 )
 def test_every_initialization_has_words(start, words):

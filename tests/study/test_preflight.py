@@ -166,7 +166,7 @@ def test_a_batch_that_memory_cannot_hold_is_refused(tmp_path: Path, offline: Pat
 
 def stages_of(protocol: Protocol, recipe: Recipe) -> list[SimpleNamespace]:
     arm = protocol.arms[0]
-    facts = {"kind": "finetune", "dataset": "data", "folder": "x", "start": None}
+    facts = {"kind": "finetune", "dataset": "data", "folder": "x", "start": None, "fraction": None}
     return [SimpleNamespace(arm=arm, recipe=recipe, **facts)] * 2
 
 

@@ -22,7 +22,7 @@ def test_bf16_only_where_there_are_instructions_for_it(monkeypatch, has, expecte
     monkeypatch.setattr(device, "computes_bf16", lambda: has)
     assert dtype_of(launch("bf16")) == expected
     assert dtype_of(launch("fp32")) == torch.float32
-    recorded = {p: machine(launch(p))["precision"] for p in ("bf16", "fp32")}
+    recorded = {p: machine(launch(p)).precision for p in ("bf16", "fp32")}
     assert recorded == {"bf16": "bf16-mixed" if has else "32-true", "fp32": "32-true"}
 
 

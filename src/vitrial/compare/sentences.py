@@ -101,7 +101,7 @@ def in_words(start: Initialization) -> str:
         "transfer": f"pretrained on {start.of}",
     }[start.kind]
     method = start.method.upper() if start.method else ""
-    return weights + (f" and {method}, " if method else ", ")
+    return weights + (f", then self-supervised by {method}, " if method else ", ")
 
 
 def table(findings: Sequence[Finding]) -> pd.DataFrame:
