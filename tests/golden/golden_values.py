@@ -21,9 +21,9 @@ from PIL import Image as Picture
 from vitrial.data.prepared import Prepared
 from vitrial.data.split import split_manifest
 from vitrial.protocol import Protocol, Split
+from vitrial.store.registration import register
 from vitrial.store.run_folder import RunFolder, lay_down
 from vitrial.store.stage import Stage
-from vitrial.store.study import register
 from vitrial.study.datasets import fingerprints, prepare_datasets
 from vitrial.study.plan import plan
 from vitrial.study.run import run_stage

@@ -9,8 +9,9 @@ import pytest
 
 from vitrial.errors import VitrialError
 from vitrial.protocol.file import load_protocol
+from vitrial.store.registration import register
 from vitrial.store.run_folder import RunFolder, lay_down
-from vitrial.store.study import Study, load_study, register
+from vitrial.store.study import Study, load_study
 from vitrial.study.carry_out import carry_out
 from vitrial.study.datasets import fingerprints, prepare_datasets
 from vitrial.study.plan import plan

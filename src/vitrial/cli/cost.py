@@ -31,7 +31,7 @@ def cost(
         from vitrial.protocol.file import load_protocol, ready_protocols
         from vitrial.report.cost import cost_words, device_sentence, front_words
         from vitrial.store.costs import arm_costs, write_costs
-        from vitrial.store.study import holds_study
+        from vitrial.store.registration import holds_study
         from vitrial.study.cost import measure_costs
 
         is_study = protocol not in ready_protocols() and holds_study(Path(protocol))

@@ -42,7 +42,7 @@ def run(
     """Carry out a protocol; a study that was interrupted or damaged resumes."""
     with sentences():
         from vitrial.protocol.file import load_protocol, ready_protocols, relocated
-        from vitrial.store.study import holds_study, registered_protocol
+        from vitrial.store.registration import holds_study, registered_protocol
         from vitrial.study.execute import run as run_study
 
         if protocol not in ready_protocols() and holds_study(Path(protocol)):

@@ -94,12 +94,12 @@ def find_faults(tree: Tree, folder: Path, build: bool = True) -> Findings:
     """
     tree = copy.deepcopy(tree)
     findings: list[Finding] = []
-    mended: set[Location] = set()
+    corrected: set[Location] = set()
     while errors := _validate(tree, folder):
         if errors[0]["type"] == "clashes":
             arms = [Arm.model_validate(arm, context={"folder": folder}) for arm in tree["arms"]]
             unknown = unknown_names(arms) if build else ()
-            findings += _of_the_user([*errors[0]["ctx"]["clashes"], *unknown], mended)
+            findings += _of_the_user([*errors[0]["ctx"]["clashes"], *unknown], corrected)
             return Findings(findings[:MOST_FAULTS], len(findings[MOST_FAULTS:]))
         room = MOST_FAULTS - len(findings)
         found = [(_location(error), error) for error in errors[:room]]
@@ -111,27 +111,27 @@ def find_faults(tree: Tree, folder: Path, build: bool = True) -> Findings:
         }
         before = copy.deepcopy(tree)
         for location, error in found:
-            mended.add(_mend(tree, location, error))
+            corrected.add(_correct(tree, location, error))
             # `roto: data` is one fault, not an unknown key and a missing root.
             if not (error["type"] == "missing" and location in misspelt):
                 findings.append((location, _sentence(error, before)))
-        mended |= misspelt
+        corrected |= misspelt
         if len(errors) > room:
             return Findings(findings, len(errors) - room)
         if tree == before:  # nothing stands in for it: what else is wrong, the next check will say
             return Findings(findings, 0)
     if build:
         protocol = Protocol.model_validate(tree, context={"folder": folder})
-        findings += _of_the_user(backbone_clashes(protocol), mended)
+        findings += _of_the_user(backbone_clashes(protocol), corrected)
     return Findings(findings[:MOST_FAULTS], len(findings[MOST_FAULTS:]))
 
 
-def _of_the_user(clashes: Iterable[Clash], mended: set[Location]) -> list[Finding]:
+def _of_the_user(clashes: Iterable[Clash], corrected: set[Location]) -> list[Finding]:
     """Clashes without those of a value that was put right by us."""
     return [
         (clash.keys[0], clash.sentence)
         for clash in clashes
-        if not any(_overlap(key, other) for key in clash.keys for other in mended)
+        if not any(_overlap(key, other) for key in clash.keys for other in corrected)
     ]
 
 
@@ -149,7 +149,7 @@ def _location(error: Any) -> Location:
     return (*location, "source") if error["type"].startswith("union_tag") else location
 
 
-def _mend(tree: Tree, location: Location, error: Any) -> Location:
+def _correct(tree: Tree, location: Location, error: Any) -> Location:
     """Put a wrong value right, by leaving it out where possible; return what was changed."""
     if error["type"] == "union_tag_invalid":
         guess = nearest(str(error["ctx"]["tag"]), _quoted(error["ctx"]["expected_tags"]))

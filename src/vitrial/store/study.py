@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import shlex
 from dataclasses import asdict, dataclass
@@ -12,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
-from pydantic import ValidationError
 
 from vitrial import legacy
-from vitrial.atomic import remove_leftovers, replacing
+from vitrial.atomic import replacing
 from vitrial.compare.findings import Finding
 from vitrial.compare.scores import run_scores
 from vitrial.compare.table import arm_table, caption, unlike
@@ -26,21 +23,15 @@ from vitrial.data.prepared import Prepared
 from vitrial.errors import Problem, VitrialError
 from vitrial.layout import (
     AUDIT,
-    EXPLANATIONS,
     MANIFEST,
-    PARTS,
     PRETRAINED,
     PROBLEMS,
     PROTOCOL,
-    REPORT,
     RUNS,
-    STAGE,
     STUDY,
-    TUNING,
 )
-from vitrial.outputs import refuse_foreign
 from vitrial.protocol import Protocol
-from vitrial.protocol.file import ProtocolError, load_protocol, protocol_text, write_protocol
+from vitrial.protocol.file import load_protocol, write_protocol
 from vitrial.records import (
     PRESENT,
     DamagedError,
@@ -50,18 +41,24 @@ from vitrial.records import (
     read_table,
     read_typed,
     reading,
-    write_record,
     write_typed,
 )
 from vitrial.store.facts import Entry, Facts
 from vitrial.store.history import read_history
 from vitrial.store.program import program
 from vitrial.store.provenance import provenance
+from vitrial.store.registration import (
+    REGISTERED,
+    edited,
+    holds_study,
+    keep_edited,
+    protocol_of,
+    registration,
+    way_out_of,
+)
 from vitrial.store.run_folder import RunFolder, lay_down
 from vitrial.store.stage import Stage
 
-REGISTERED = "registered"
-"""The key of `study.json` that holds the protocol."""
 KNOWN = "fingerprint"
 """A key that `study.json` has once the data are known."""
 
@@ -112,8 +109,8 @@ class Study:
             left_out=sum(problem.fatal for problem in problems),
             format=PRESENT,
         )
-        _keep_edited(path, protocol)
-        write_typed(path / STUDY, facts, [MANIFEST, PROBLEMS], **_registration(protocol))
+        keep_edited(path, protocol)
+        write_typed(path / STUDY, facts, [MANIFEST, PROBLEMS], **registration(protocol))
         write_protocol(protocol, path / PROTOCOL)
         lay_down(path, stages)
         return cls(path, protocol, facts)
@@ -164,11 +161,11 @@ class Study:
 
     def manifest(self) -> pd.DataFrame:
         """The data set: image, label, group, split and metadata."""
-        return read_table(self.path / MANIFEST, self._record(), _way_out(self.path))
+        return read_table(self.path / MANIFEST, self._record(), way_out_of(self.path))
 
     def problems(self) -> list[Problem]:
         """What is wrong with the data sets, or worth knowing."""
-        path, way_out = self.path / PROBLEMS, _way_out(self.path)
+        path, way_out = self.path / PROBLEMS, way_out_of(self.path)
         content = read_bytes(path, self._record(), way_out).decode("utf-8")
         with reading(path, way_out):
             rows = [*map(legacy.translated, csv.DictReader(io.StringIO(content, newline="")))]
@@ -176,11 +173,11 @@ class Study:
 
     def _record(self) -> Record:
         """`study.json` as it lies on disk, with the checksums of the files beside it."""
-        return read_record(self.path / STUDY, _way_out(self.path))
+        return read_record(self.path / STUDY, way_out_of(self.path))
 
     def audit(self) -> Audit | None:
         """The audit of the data; none in a study of an older program."""
-        return read_audit(self.path / AUDIT, _way_out(self.path))
+        return read_audit(self.path / AUDIT, way_out_of(self.path))
 
     def scores(self) -> pd.DataFrame:
         """A row per finished run and split: every metric, its cost and origin."""
@@ -283,134 +280,13 @@ def load_study(path: Path | str) -> Study:
         raise VitrialError(
             f"{path} holds no study: name the folder that `vitrial run` printed, or run one first."
         )
-    record = read_record(path / STUDY, _way_out(path), ("stages",))
+    record = read_record(path / STUDY, way_out_of(path), ("stages",))
     if KNOWN not in record:
         raise VitrialError(
             f"{path} has no run yet: `vitrial run {shlex.quote(str(path))}` begins or resumes it."
         )
-    facts = read_typed(Facts, path / STUDY, _way_out(path), legacy.facts)
+    facts = read_typed(Facts, path / STUDY, way_out_of(path), legacy.facts)
     if REGISTERED not in record:  # of an older program
         return Study(path, load_protocol(path / PROTOCOL, build=False), facts)
-    protocol = _protocol_of(record)
-    return Study(path, protocol, facts, tuple(_edited(path, protocol)))
-
-
-def registered_protocol(path: Path) -> Protocol:
-    """The protocol of a study; of one whose `study.json` is damaged, that of `protocol.yaml`.
-
-    Raises:
-        VitrialError: There is no protocol to be read.
-    """
-    try:
-        facts = read_record(path / STUDY, _way_out(path), (REGISTERED,))
-        return _protocol_of(facts)
-    except DamagedError as error:
-        try:
-            return load_protocol(path / PROTOCOL, build=False)
-        except ProtocolError:
-            raise VitrialError(
-                f"{error.path} is {error.what} and {path / PROTOCOL} cannot be read: name the "
-                f"protocol's own file, with `--out {shlex.quote(str(path))}`."
-            ) from error
-
-
-def registered(path: Path) -> Protocol | None:
-    """The protocol that `study.json` holds; None if it cannot be read."""
-    try:
-        return _protocol_of(read_record(path / STUDY, "", (REGISTERED,)))
-    except VitrialError:
-        return None
-
-
-def register(path: Path, protocol: Protocol) -> None:
-    """Begin a study: nothing of the user's is in its folder, which says what it is from now on.
-
-    Files that processes left behind when they were killed are removed.
-
-    Raises:
-        VitrialError: The folder is not empty and holds no study.
-    """
-    refuse_foreign_study(path)
-    if not holds_study(path):
-        write_record(path / STUDY, {**_registration(protocol), "stages": []})
-    explanations = path / EXPLANATIONS
-    remove_leftovers(path, path / AUDIT, path / REPORT, explanations, explanations / PARTS)
-
-
-def refuse_foreign_study(path: Path) -> None:
-    """Refuse a folder that is not empty and holds no study, before anything is looked for.
-
-    Raises:
-        VitrialError: It is such a folder.
-    """
-    if not holds_study(path):
-        refuse_foreign(path, (), "study")
-
-
-def holds_study(path: Path) -> bool:
-    """Whether vitrial wrote the folder: it has `study.json`, or a run if that was lost."""
-    stages = (STAGE, legacy.RUN)
-    kinds = (RUNS, PRETRAINED, TUNING)
-    marks = (STUDY, *(f"{kind}/*/{name}" for kind in kinds for name in stages))
-    return any(any(path.glob(mark)) for mark in marks)
-
-
-def _registration(protocol: Protocol) -> Record:
-    return {"protocol": protocol.hash(), REGISTERED: protocol.model_dump(mode="json")}
-
-
-def _protocol_of(facts: Record) -> Protocol:
-    try:
-        return Protocol.model_validate_json(json.dumps(facts[REGISTERED]))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise VitrialError(
-            "The study was run by another version of vitrial, whose protocol this one cannot read "
-            f"({'.'.join(map(str, first['loc']))}: {first['msg']}): use that version."
-        ) from error
-
-
-def _way_out(path: Path) -> str:
-    """What the user can do about a damaged file of a study."""
-    return f"`vitrial run {shlex.quote(str(path))}` recomputes it"
-
-
-def _edited(path: Path, protocol: Protocol) -> list[str]:
-    """A sentence if `protocol.yaml` does not say what was run."""
-    if _says(path / PROTOCOL, protocol):
-        return []
-    study = shlex.quote(str(path))
-    return [
-        f"{path / PROTOCOL} is not the protocol that was run: it has been edited, damaged or "
-        "removed since, and is ignored. What it says is run by "
-        f"`vitrial run {study}/{PROTOCOL} --out ANOTHER_FOLDER`; `vitrial run {study}` restores it."
-    ]
-
-
-def _says(file: Path, protocol: Protocol) -> bool:
-    """Whether a file says a protocol, however it is written."""
-    try:
-        if file.read_text(encoding="utf-8") == protocol_text(protocol):
-            return True
-        return load_protocol(file, build=False).hash() == protocol.hash()
-    except (OSError, ValueError):
-        return False
-    except ProtocolError:
-        return _said_in_old_words(file, protocol)
-
-
-def _said_in_old_words(file: Path, protocol: Protocol) -> bool:
-    """Whether a file of version 0.1 says a protocol."""
-    try:
-        content = legacy.translated(yaml.safe_load(file.read_text(encoding="utf-8")))
-        return Protocol.model_validate_json(json.dumps(content)).hash() == protocol.hash()
-    except (yaml.YAMLError, ValueError):
-        return False
-
-
-def _keep_edited(path: Path, protocol: Protocol) -> None:
-    """Rename a `protocol.yaml` that the user edited, before it is rewritten."""
-    file = path / PROTOCOL
-    known = [one for one in (protocol, registered(path)) if one is not None]
-    if file.exists() and not any(_says(file, one) for one in known):
-        file.replace(path / f"{PROTOCOL}.edited")
+    protocol = protocol_of(record)
+    return Study(path, protocol, facts, tuple(edited(path, protocol)))

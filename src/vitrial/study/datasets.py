@@ -12,8 +12,8 @@ from vitrial.data.unlabeled import prepare_unlabeled
 from vitrial.errors import DataError, Problem, VitrialError
 from vitrial.events import Note, tell
 from vitrial.protocol import Arm, Image, Protocol
+from vitrial.store.registration import registered_protocol
 from vitrial.store.stage import Stage
-from vitrial.store.study import registered_protocol
 from vitrial.study.plan import sources_used
 from vitrial.tasks import task_of
 

@@ -11,14 +11,9 @@ from vitrial.events import Listener, Note, listening, tell
 from vitrial.layout import AUDIT, PROBLEMS
 from vitrial.protocol import Protocol
 from vitrial.store.history import record_protocol
+from vitrial.store.registration import refuse_foreign_study, register, registered
 from vitrial.store.stage import Stage
-from vitrial.store.study import (
-    Study,
-    refuse_foreign_study,
-    register,
-    registered,
-    stale_runs_sentence,
-)
+from vitrial.store.study import Study, stale_runs_sentence
 from vitrial.study.carry_out import carry_out
 from vitrial.study.datasets import Datasets, fingerprints, prepare_datasets
 from vitrial.study.plan import plan

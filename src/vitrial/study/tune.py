@@ -16,9 +16,9 @@ from vitrial.outputs import refuse_existing
 from vitrial.protocol import Arm, Protocol, Recipe
 from vitrial.protocol.file import write_protocol
 from vitrial.seeds import seed_of
+from vitrial.store.registration import refuse_foreign_study, register
 from vitrial.store.run_folder import RunFolder, lay_down
 from vitrial.store.stage import Stage
-from vitrial.store.study import refuse_foreign_study, register
 from vitrial.study.carry_out import carry_out
 from vitrial.study.datasets import fingerprints, prepare_datasets
 from vitrial.study.plan import plan
