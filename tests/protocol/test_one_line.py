@@ -3,6 +3,7 @@ import pytest
 from vitrial.errors import VitrialError
 from vitrial.protocol import Image
 from vitrial.protocol.data import SOURCES
+from vitrial.protocol.file import load_protocol
 from vitrial.protocol.one_line import named_data
 
 NAMED = {
@@ -39,7 +40,7 @@ def test_sources_without_a_root():
 def test_a_protocol_gives_its_data_its_images_and_its_split():
     data, image, split = named_data("demo")
     assert data.source == "phantom"
-    assert image.resize == 72
+    assert image == load_protocol("demo").image != Image()
     assert split.fractions == (0.6, 0.15, 0.25)
 
 
