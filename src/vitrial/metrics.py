@@ -325,10 +325,10 @@ def calibration_error_of_gaps(sums: np.ndarray) -> np.ndarray:
 
 
 def probabilities_of(logits: np.ndarray) -> np.ndarray:
-    """Softmax of logits (n, classes), in float64."""
+    """Softmax of logits (..., classes), in float64."""
     from scipy.special import softmax
 
-    return np.asarray(softmax(logits.astype(np.float64), axis=1))
+    return np.asarray(softmax(logits.astype(np.float64), axis=-1))
 
 
 METRICS = {

@@ -32,10 +32,6 @@ class Task:
     name: str
     ordered: bool
 
-    def outputs(self, classes: Sequence[str]) -> int:
-        """How many numbers a model gives per image."""
-        return len(classes)
-
     def targets(self, labels: pd.Series, classes: Sequence[str]) -> np.ndarray:
         """Labels (n,) as what is learned: class indices int64 (n,)."""
         return labels.map({name: i for i, name in enumerate(classes)}).to_numpy(np.int64)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import softmax
 
 from vitrial.compare.aligned import Aligned
 from vitrial.compare.jackknife import members
+from vitrial.metrics import probabilities_of
 
 
 def by_patient(runs: Aligned) -> tuple[Aligned, int]:
@@ -20,7 +20,7 @@ def by_patient(runs: Aligned) -> tuple[Aligned, int]:
     first = np.unique(member, return_index=True)[1]
     several = np.zeros(len(first), dtype=bool)
     np.logical_or.at(several, member, runs.targets != runs.targets[first][member])
-    probabilities = softmax(runs.logits.astype(np.float64), axis=-1)
+    probabilities = probabilities_of(runs.logits)
     sums = np.zeros((len(first), len(runs.runs), runs.logits.shape[-1]))
     np.add.at(sums, member, probabilities.swapaxes(0, 1))
     means = sums.swapaxes(0, 1) / np.bincount(member)[:, None]

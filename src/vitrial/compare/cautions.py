@@ -34,12 +34,12 @@ class Run:
     test: pd.DataFrame
 
 
-def sound_runs(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+def comparable_runs(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     """The runs that can be compared, in one order of images, and a sentence for each other."""
     ordered = [replace(run, test=run.test.sort_values("image", ignore_index=True)) for run in runs]
     kinds = [_kind(run.test) for run in ordered]
     most = Counter(kinds).most_common(1)[0][0] if kinds else None
-    sound, left_out = [], []
+    comparable, left_out = [], []
     for run, kind in zip(ordered, kinds, strict=True):
         if kind != most:
             what = (
@@ -48,10 +48,10 @@ def sound_runs(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
         elif not np.isfinite(logits_of(run.test)).all():
             what = "its predictions are not all finite numbers"
         else:
-            sound.append(run)
+            comparable.append(run)
             continue
         left_out.append(f"Left out: {run.arm}, repetition {run.repetition}: {what}.")
-    return sound, left_out
+    return comparable, left_out
 
 
 def _kind(test: pd.DataFrame) -> tuple[int, ...]:

@@ -16,10 +16,10 @@ import pandas as pd
 
 from vitrial.compare.cautions import (
     Run,
+    comparable_runs,
     of_constant_answers,
     of_counts,
     of_the_test_set,
-    sound_runs,
 )
 from vitrial.compare.intervals import Effect, nested_effect
 from vitrial.compare.jackknife import Jackknife, jackknife
@@ -117,7 +117,7 @@ def find(comparisons: Sequence[Registered], runs: Sequence[Run], planned: int) -
     """Judge every registered comparison.
 
     Args:
-        comparisons: In the order in which they are told.
+        comparisons: In the order in which they are answered.
         runs: All finished runs of the study. Those whose predictions are not finite, or of other
             images, classes or targets than most, are left out, which is said.
         planned: Repetitions of an arm.
@@ -125,13 +125,15 @@ def find(comparisons: Sequence[Registered], runs: Sequence[Run], planned: int) -
     Returns:
         A finding for each comparison, in their order.
     """
-    sound, left_out = sound_runs(runs)
+    comparable, left_out = comparable_runs(runs)
     judged = {
-        endpoint: _judged(endpoint, sound)
+        endpoint: _judged(endpoint, comparable)
         for endpoint in dict.fromkeys(one.endpoint for one in comparisons)
-        if sound
+        if comparable
     }
-    found = [_find(one, judged.get(one.endpoint), sound, planned, left_out) for one in comparisons]
+    found = [
+        _find(one, judged.get(one.endpoint), comparable, planned, left_out) for one in comparisons
+    ]
     return adjusted(found)
 
 

@@ -74,10 +74,10 @@ def outcome(finding: Finding) -> str:
     if math.isnan(finding.p):
         return f"{claimed}."
     p, allowed = finding.p_adjusted, one.alpha / 2
-    told = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    size = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
     among = f" among {finding.claims} claims" if finding.claims > 1 else ""
     alone = finding.outcome == "undecided" and finding.p <= allowed < p
-    return f"{claimed}, {told}{among}{'; alone it would be upheld' if alone else ''}."
+    return f"{claimed}, {size}{among}{'; alone it would be upheld' if alone else ''}."
 
 
 def chances(finding: Finding) -> str:

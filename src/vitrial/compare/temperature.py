@@ -12,11 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
-from scipy.special import softmax
 
 from vitrial.compare.aligned import Aligned, Pair, effects
 from vitrial.compare.jackknife import Jackknife
-from vitrial.metrics import BINS, bin_of, log_loss
+from vitrial.metrics import BINS, bin_of, log_loss, probabilities_of
 
 MEASURES = ("calibration_error", "brier", "log_loss")
 RANGE = (0.01, 100.0)
@@ -74,7 +73,7 @@ def reliability_table(runs: Aligned, bins: int = BINS) -> pd.DataFrame:
         Columns `arm`, `low`, `high` (of a bin of confidence), `confidence` and `accuracy` (means),
         `answers` (images times repetitions); no row for an empty bin.
     """
-    probabilities = softmax(runs.logits.astype(np.float64), axis=-1)
+    probabilities = probabilities_of(runs.logits)
     confidence = probabilities.max(axis=-1)
     right = runs.logits.argmax(axis=-1) == runs.targets
     table = pd.DataFrame(

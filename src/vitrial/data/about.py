@@ -84,8 +84,8 @@ def describe(name: str) -> str:
         "Layout": known.layout,
         "Citation": known.citation,
     }
-    told = [_paragraph(heading, text) for heading, text in parts.items() if text]
-    return "\n".join([known.title, "", *told, "", "In a protocol:", "", protocol_lines(name)])
+    described = [_paragraph(heading, text) for heading, text in parts.items() if text]
+    return "\n".join([known.title, "", *described, "", "In a protocol:", "", protocol_lines(name)])
 
 
 def protocol_lines(name: str) -> str:

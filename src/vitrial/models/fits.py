@@ -15,6 +15,8 @@ from vitrial.errors import VitrialError
 from vitrial.models.backbone import build_backbone, build_for_views, pretrained_cfg
 from vitrial.protocol.selfsupervision import SelfSupervision
 
+SIZE = "does not take images of this size"
+"""The fault that another size fixes."""
 STEPS = (8, 14, 32)
 """Sides of patches and windows, of whose multiples the sizes that fit are found among timm's."""
 
@@ -39,7 +41,7 @@ def _fault(name: str, channels: int, size: int) -> str | None:
             maps = model.forward_features(torch.empty(2, channels, size, size))
             scores, features = (model.forward_head(maps, pre_logits=p).shape for p in (False, True))
     except Exception as error:  # whatever an architecture raises at what does not fit it
-        return None if _is_of_meta(error) else "the size"
+        return None if _is_of_meta(error) else SIZE
     if tuple(scores) == (2, 2) and len(features) == 2:
         return None
     shapes = f"{tuple(scores)} and {tuple(features)} for two images"
@@ -69,7 +71,7 @@ def refused_size(name: str, channels: int, size: int, key: str) -> str | None:
     fault = _fault(name, channels, size)
     if fault is None:
         return None
-    if fault != "the size":
+    if fault is not SIZE:
         return f"{name} {fault}: choose another backbone"
     others = " or ".join(map(str, sizes_taken(name, channels, size)))
     way_out = f"{others} would do" if others else "choose another backbone"

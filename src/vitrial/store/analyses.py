@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -198,9 +198,11 @@ def _as_written(table: pd.DataFrame) -> pd.DataFrame:
 
 def _refuse(request: Request, test: Aligned, classes: list[str]) -> None:
     columns = [c for c in test.images.columns if c not in NOT_FOR_SUBGROUPS]
-    unknown: Callable[[str, str, list[str]], str] = lambda what, name, known: (  # noqa: E731
-        f"{name} is no {what}{did_you_mean(name, known)}: choose from {', '.join(known) or 'none'}."
-    )
+
+    def unknown(what: str, name: str, known: list[str]) -> str:
+        choices = ", ".join(known) or "none"
+        return f"{name} is no {what}{did_you_mean(name, known)}: choose from {choices}."
+
     wrong = [
         unknown("column of the manifest", name, columns)
         for name in request.subgroups

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from vitrial.compare.cautions import Run, sound_runs
+from vitrial.compare.cautions import Run, comparable_runs
 from vitrial.compare.curves import (
     CatchUp,
     Curve,
@@ -88,7 +88,7 @@ def data_size(study: Study) -> DataSize | None:
         predictions = folder.predictions()
         test = predictions[predictions["split"] == "test"]
         runs.append(Run(entry.arm, number, test))  # of several sizes: numbered throughout
-    comparable, _ = sound_runs(runs)
+    comparable, _ = comparable_runs(runs)
     images = _images(finished)
     sizes = [images[finished[run.repetition][0].fraction] for run in comparable]
     endpoint = study.protocol.endpoint

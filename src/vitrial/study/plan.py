@@ -74,7 +74,7 @@ def _finetune(
     start: str | None,
     known: Known,
 ) -> Stage:
-    names = (arm.name, repetition, "finetune", *_shared_by(fraction))
+    names = (arm.name, repetition, "finetune", *_share_of(fraction))
     return Stage(
         kind="finetune",
         arm=arm,
@@ -122,7 +122,7 @@ def _selfsupervise(
     known: Known,
 ) -> Stage:
     arm = Arm(backbone=arm.backbone, initialization=arm.initialization)
-    names = (arm.name, *_numbered(repetition), "selfsupervise", *_shared_by(fraction))
+    names = (arm.name, *_numbered(repetition), "selfsupervise", *_share_of(fraction))
     return Stage(
         kind="selfsupervise",
         arm=arm,
@@ -157,7 +157,7 @@ def _fraction(protocol: Protocol, repetition: int | None, share: float) -> Draw 
     return Draw(share, seed_of(protocol.name, protocol.seed, *_numbered(repetition), "fraction"))
 
 
-def _shared_by(fraction: Draw | None) -> tuple[float, ...]:
+def _share_of(fraction: Draw | None) -> tuple[float, ...]:
     return () if fraction is None else (fraction.share,)
 
 

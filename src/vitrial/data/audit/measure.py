@@ -53,8 +53,8 @@ def measure(cache: PixelCache, has_files: bool = True) -> pd.DataFrame:
 
 def _bits(mode: str) -> int:
     """Bits a channel of a file's mode, as `decode` names it."""
-    told = re.search(r"(\d+) bit$", mode)
-    return int(told[1]) if told else BITS.get(mode, 8)
+    depth = re.search(r"(\d+) bit$", mode)
+    return int(depth[1]) if depth else BITS.get(mode, 8)
 
 
 def _measure(pixels: np.ndarray) -> pd.DataFrame:

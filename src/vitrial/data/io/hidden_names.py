@@ -76,8 +76,8 @@ def hide_names(dataset: Dataset, names: Sequence[str] = ()) -> Dataset:
     several = manifest["mask"].dropna().tolist() if "mask" in manifest else []
     used = [*manifest["image"], *(part for mask in several for part in mask.split(SEPARATOR))]
     # Problems name files that are not used, too.
-    told = [problem.where for problem in dataset.problems]
-    if not any(is_dicom(files.start(name)) for name in dict.fromkeys([*used, *told])):
+    reported = [problem.where for problem in dataset.problems]
+    if not any(is_dicom(files.start(name)) for name in dict.fromkeys([*used, *reported])):
         return dataset
     shown = shown_names(files, names or sorted({*files.names(), *used}))
     hidden = manifest.assign(image=manifest["image"].map(shown))

@@ -46,7 +46,7 @@ def read_table(content: bytes, name: str) -> tuple[pd.DataFrame, list[Problem]]:
     twice = sorted({column for column in header if column and header.count(column) > 1})
     if twice:
         raise VitrialError(f"{name} has more than one column {', '.join(twice)}: rename one.")
-    sound, problems = {}, []
+    readable, problems = {}, []
     for number, row in enumerate(rows, start=2):
         cells = [trimmed(cell) for cell in row] + [""] * (len(header) - len(row))
         if any(cells[len(header) :]):
@@ -58,9 +58,9 @@ def read_table(content: bytes, name: str) -> tuple[pd.DataFrame, list[Problem]]:
                 )
             )
         elif any(cells):
-            sound[number] = cells
-    columns = {name: [row[i] for row in sound.values()] for i, name in enumerate(header) if name}
-    return pd.DataFrame(columns, index=pd.Index(sound, dtype="int64"), dtype=str), problems
+            readable[number] = cells
+    columns = {name: [row[i] for row in readable.values()] for i, name in enumerate(header) if name}
+    return pd.DataFrame(columns, index=pd.Index(readable, dtype="int64"), dtype=str), problems
 
 
 def require_columns(table: pd.DataFrame, wanted: Iterable[str], name: str) -> None:

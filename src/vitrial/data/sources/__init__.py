@@ -84,9 +84,9 @@ def _undecodable(dataset: Dataset) -> list[Problem]:
     if type(reader) is not Files:  # names of DICOM files may tell who the patient is
         what = f"has names that are not UTF-8 text, of {len(reader.undecodable)} files"
         return [Problem(dataset.name, what, "rename them")]
-    told = {problem.where for problem in dataset.problems}
+    reported = {problem.where for problem in dataset.problems}
     found = undecodable_names(reader)
-    return [problem for problem in found if problem.where not in told]
+    return [problem for problem in found if problem.where not in reported]
 
 
 def _drawn_splits(dataset: Dataset) -> list[Problem]:

@@ -244,11 +244,11 @@ def _notes(
     data: DicomData,
 ) -> list[Problem]:
     """How the table was understood, and what of the folder is not used."""
-    told = [(f"column {data.key}", f"names images by their {identity}", "nothing")]
+    notes = [(f"column {data.key}", f"names images by their {identity}", "nothing")]
     if unnamed := len(images) - rows["image"].nunique():
         what = f"has no row for {unnamed} of {len(images)} DICOM images"
-        told.append((data.table, what, "add rows for them if they are wanted"))
+        notes.append((data.table, what, "add rows for them if they are wanted"))
     if others := len(headers) - len(images):
         what = f"hold no image in {others} cases: reports, plans and the like"
-        told.append(("DICOM files", what, "nothing"))
-    return [Problem(*text, fatal=False) for text in told]
+        notes.append(("DICOM files", what, "nothing"))
+    return [Problem(*text, fatal=False) for text in notes]
