@@ -19,8 +19,8 @@ from scipy.stats import chi2
 from vitrial.compare.intervals import LEVEL, Effect, single_effect
 
 DRAWS = 20_000
-"""Curves that are drawn for the interval of a crossing: of a normal distribution, its ends then have
-a standard error of 0.5% of its width."""
+"""Curves that are drawn for the interval of a crossing: if they are normal, its ends then have a
+standard error of 0.5% of its width."""
 FEWEST_SIZES = 4
 """A power law has three parameters: from fewer sizes nothing would be left to contradict it."""
 POOR = 0.05
