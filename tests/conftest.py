@@ -48,6 +48,14 @@ def pixel_caches(tmp_path_factory):
     return tmp_path_factory.mktemp("caches")
 
 
+@pytest.fixture(scope="session")
+def odd_study(tmp_path_factory, pixel_caches):
+    """A finished study of image files, with two small arms."""
+    from odd_study import write_odd_study
+
+    return write_odd_study(tmp_path_factory.mktemp("odd"), pixel_caches)
+
+
 SMALL = """
 name: small
 data: {source: phantom, task: dermoscopy, patients: 40, size: 40}

@@ -38,6 +38,8 @@ EXPLAINED = "explanations.json"
 """Written last; holds the checksums of the three."""
 PARTS = "parts"
 MEASURES, SANITY, SHOWN = "measures.parquet", "sanity.parquet", "shown.npz"
+FEATURES = "features"
+"""The folder of the pooled features of every image, a file for the first run of each arm."""
 
 REPORT = "report"
 PAGE = "index.html"

@@ -13,7 +13,7 @@ from vitrial.compare.explanations import LOCATED, against_baselines, is_baseline
 from vitrial.compare.group_means import FEWEST_GROUPS
 from vitrial.data.sources import load_dataset
 from vitrial.data.sources.phantom import PhantomData
-from vitrial.explain.images import drawn_images
+from vitrial.explain.images import drawn_images, study_data
 from vitrial.explain.measure import measure
 
 SIDE, MARK = 96, 24
@@ -63,7 +63,7 @@ def trained_on(root, cache, *, informative, repetitions):
 
 def measured(study, cache):
     """What is measured of every method and baseline in every run, on test images with a mark."""
-    subject = drawn_images(study, None, None, cache)
+    subject = drawn_images(study, study_data(study, None, cache), None, None)
     subject = replace(subject, rows=subject.rows[subject.rows["mask"].fillna("") != ""])
     tables = []
     for run, folder in study.runs():

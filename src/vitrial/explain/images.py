@@ -10,7 +10,7 @@ from vitrial.data.cache import prepare
 from vitrial.data.io.files import Files
 from vitrial.data.io.hidden_names import HiddenNames, hide_names
 from vitrial.data.manifest import Dataset
-from vitrial.data.prepared import prepare_data
+from vitrial.data.prepared import Prepared, prepare_data
 from vitrial.data.sources import load_dataset
 from vitrial.data.sources.folder import list_images
 from vitrial.errors import VitrialError
@@ -40,14 +40,11 @@ def wanted_images(text: str) -> int | Path | None:
     return Path(text)
 
 
-def drawn_images(
-    study: Study, count: int | None, root: Path | None, cache_root: Path | None
-) -> Subject:
-    """Test images of a study, drawn by their names.
+def study_data(study: Study, root: Path | None, cache_root: Path | None) -> Prepared:
+    """The data of a study, ready to be read.
 
     Args:
         study: The study.
-        count: How many; all, if None or more than there are.
         root: Where the data lie now, in place of the protocol's data.root.
         cache_root: Where pixel caches lie.
 
@@ -64,6 +61,19 @@ def drawn_images(
             f"The data are not those of {study.path}: images, labels, groups or split have changed "
             "since. Run the protocol again, or restore the data."
         )
+    return data
+
+
+def drawn_images(study: Study, data: Prepared, count: int | None, root: Path | None) -> Subject:
+    """Test images of a study, drawn by their names.
+
+    Args:
+        study: The study.
+        data: Its data.
+        count: How many; all, if None or more than there are.
+        root: Where the data lie now, in place of the protocol's data.root.
+    """
+    protocol = relocated(study.protocol, root)
     rows = data.rows_of("test")
     names = rows["image"].tolist()
     drawn = draw_names(names, len(names) if count is None else count)

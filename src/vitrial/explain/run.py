@@ -12,7 +12,8 @@ import pandas as pd
 from vitrial.atomic import replacing, write_text
 from vitrial.errors import VitrialError
 from vitrial.events import Listener, Note, counted, counting, listening, tell
-from vitrial.explain.images import drawn_images, name_of_images, own_images
+from vitrial.explain.features import write_features
+from vitrial.explain.images import drawn_images, name_of_images, own_images, study_data
 from vitrial.explain.maps import check_method, note_on
 from vitrial.explain.measure import TrainedModel, measure
 from vitrial.explain.measures.sanity import changes
@@ -69,7 +70,8 @@ def explain_study(
 
     Returns:
         The folder with `measures.parquet`, `sanity.parquet` and `shown.npz`: `explanations` in the
-        study's, or `explanations-NAME` for images of your own (a digest if they are DICOM).
+        study's, with the features of all images besides, or `explanations-NAME` for images of
+        your own (a digest if they are DICOM).
 
     Raises:
         VitrialError: No run is done, a method is unknown, or the data are not the study's.
@@ -87,8 +89,10 @@ def explain_study(
             subject = own_images(images, study.protocol, cache)
             folder = study.path / f"{EXPLANATIONS}-{name_of_images(images, subject)}"
         else:
-            subject = drawn_images(study, images, root, cache)
+            data = study_data(study, root, cache)
+            subject = drawn_images(study, data, images, root)
             folder = study.path / EXPLANATIONS
+            write_features(study, data)
         return _explain(runs, subject, folder, methods, faithful)
 
 

@@ -12,6 +12,8 @@ BASELINES = 1
 """Of the baselines' maps; a method's is in its file."""
 MEASURES = 1
 """Of localization, deletion and insertion, sharpness, and the central view of images and masks."""
+FEATURES = 1
+"""Of pooled features."""
 SANITY = 1
 """Of the randomization of weights and the correlation of maps."""
 
