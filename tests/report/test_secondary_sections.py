@@ -12,6 +12,7 @@ from vitrial.errors import VitrialError
 from vitrial.protocol import Arm, Protocol
 from vitrial.report.secondary import FORMS, render
 from vitrial.report.sections import cost, secondary
+from vitrial.report.snapshot import Snapshot
 from vitrial.store.analyses import Request, analyze, read_analyses, write_analyses
 from vitrial.store.costs import arm_costs, write_costs
 from vitrial.store.run_folder import RunFolder
@@ -84,7 +85,7 @@ def test_every_analysis_is_kept_shown_at_80_columns_and_on_the_page(study):
         assert "balanced accuracy" in console.file.getvalue()
         if form == "terminal":
             assert "…" not in console.file.getvalue()
-    html = secondary.render(study)
+    html = secondary.render(Snapshot(study))
     assert "Exploratory" in html
     assert f"Operating point for {positive}" in html
     assert "Other runs are done" not in html
@@ -93,7 +94,7 @@ def test_every_analysis_is_kept_shown_at_80_columns_and_on_the_page(study):
 
 def test_a_study_without_analyses_or_cost_has_no_section(study, tmp_path):
     empty = Study(tmp_path, study.protocol, study.facts)
-    assert (secondary.render(empty), cost.render(empty)) == ("", "")
+    assert (secondary.render(Snapshot(empty)), cost.render(Snapshot(empty))) == ("", "")
 
 
 def test_all_that_is_asked_for_and_not_there_is_said_at_once(study):
@@ -122,11 +123,11 @@ def test_what_arms_cost_and_which_no_other_beats(study):
     rows = [{"backbone": arm.model, **ROW} for arm in study.protocol.arms]
     rows[1]["latency_ms"] = 50.0
     write_costs(study, costs | {"rows": rows})
-    table = arm_costs(study, costs | {"rows": rows})
+    table = arm_costs(study.protocol, study.scores(), costs | {"rows": rows})
     better = table["endpoint"].idxmax()
     assert table["front"][better]
     assert table["front"][0], "nothing is cheaper"
-    html = cost.render(study)
+    html = cost.render(Snapshot(study))
     assert "largest / smallest" in html
     assert "10.00" in html
     assert "busy" not in html

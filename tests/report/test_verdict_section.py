@@ -4,6 +4,7 @@ import pytest
 
 from simulated_studies import CNN, VIT, protocol, write_study
 from vitrial.report.sections import verdict
+from vitrial.report.snapshot import Snapshot
 from vitrial.store.history import record_protocol
 
 
@@ -19,7 +20,7 @@ def study(tmp_path):
 
 
 def test_the_section_says_the_answer_its_limits_and_what_was_amended(study):
-    body = verdict.render(study)
+    body = verdict.render(Snapshot(study))
     assert f"From scratch, {CNN} is superior to {VIT} on your images" in body
     assert "upheld" in body
     assert f"Caution: {VIT} / random has 2 of 3 runs" in body
@@ -36,15 +37,16 @@ def test_the_plot_has_each_interval_in_place(study):
     effect = study.verdict()[0].effect
     scale = (row["high"] - row["low"]) / (effect.high - effect.low)
     assert row["middle"] - plot["zero"] == pytest.approx(scale * effect.difference, abs=0.5)
-    assert len(re.findall("<circle", verdict.render(study))) == 1
+    assert len(re.findall("<circle", verdict.render(Snapshot(study)))) == 1
 
 
 def test_a_study_of_one_arm_has_no_section(tmp_path):
     alone = protocol(arms=[{"backbone": CNN}], dino={})
-    assert verdict.render(write_study(tmp_path / "s", alone, {f"{CNN} / random": [1.0]})) == ""
+    study = write_study(tmp_path / "s", alone, {f"{CNN} / random": [1.0]})
+    assert verdict.render(Snapshot(study)) == ""
 
 
 def test_without_any_run_there_is_no_plot(tmp_path):
-    body = verdict.render(write_study(tmp_path / "s", protocol(), {}))
+    body = verdict.render(Snapshot(write_study(tmp_path / "s", protocol(), {})))
     assert "cannot be compared yet" in body
     assert "<svg" not in body

@@ -65,7 +65,7 @@ def test_table_and_verdict_are_of_all_training_images(study):
 
 
 def test_curves_are_computed_from_predictions_and_shown(study):
-    found = data_size(study)
+    found = data_size(study.protocol, study.finished())
     table = found.table()
     assert table.groupby("arm").size().tolist() == [3, 3]
     assert (table["low"] <= table["mean"]).all()
@@ -85,5 +85,5 @@ def test_curves_are_computed_from_predictions_and_shown(study):
 
 def test_a_study_of_one_size_has_no_curve(study):
     alone = vitrial.load_study(study.path.parent / "alone")
-    assert data_size(alone) is None
+    assert data_size(alone.protocol, alone.finished()) is None
     assert "Data size" not in write_report(alone).read_text(encoding="utf-8")

@@ -45,7 +45,7 @@ def cost(
         if study:
             write_costs(study, costs)
             label = METRICS[chosen.endpoint].label
-            _print(front_words(arm_costs(study, costs), label))
+            _print(front_words(arm_costs(study.protocol, study.scores(), costs), label))
 
 
 def _print(words: pd.DataFrame) -> None:

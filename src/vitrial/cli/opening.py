@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vitrial.cli.sentences import err_console, out_console
 
 if TYPE_CHECKING:
+    from vitrial.store.data_size import DataSize
     from vitrial.store.study import Study
 
 
@@ -25,19 +26,19 @@ def print_result(study: Study) -> None:
     """Write the report, and print the table, the verdict and where the report is."""
     from vitrial.compare.sentences import render as verdict
     from vitrial.compare.table import render
-    from vitrial.report.page import write_report
+    from vitrial.report.page import write_page
+    from vitrial.report.snapshot import Snapshot
 
-    path = write_report(study)
-    out_console.print(render(study.table(), study.protocol.endpoint, study.caption(), "terminal"))
-    said = verdict(study.verdict(), [], "terminal")
+    found = Snapshot(study)
+    path = write_page(found)
+    out_console.print(render(found.table, found.protocol.endpoint, found.caption, "terminal"))
+    said = verdict(found.findings, [], "terminal")
     out_console.print(said, end="", soft_wrap=True, highlight=False, markup=False)
-    print_data_size(study)
+    print_data_size(found.data_size)
     out_console.print(f"Report: {path.resolve()}", soft_wrap=True, highlight=False)
 
 
-def print_data_size(study: Study) -> None:
+def print_data_size(found: DataSize | None) -> None:
     """What more training images give, where runs are of several sizes."""
-    from vitrial.store.data_size import data_size
-
-    if (found := data_size(study)) is not None:
+    if found is not None:
         out_console.print("\n".join(found.sentences()), highlight=False, markup=False)

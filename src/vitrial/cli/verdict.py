@@ -21,12 +21,13 @@ def verdict(
     """Say what a study proves of its arms, each registered comparison in a sentence."""
     with sentences():
         from vitrial.compare.sentences import render
+        from vitrial.store.data_size import data_size
 
         loaded = open_study(study)
         shown = render(loaded.verdict(), loaded.amendments(), form)
         out_console.print(shown, end="", soft_wrap=True, highlight=False, markup=False)
         if form == "terminal":
-            print_data_size(loaded)
+            print_data_size(data_size(loaded.protocol, loaded.finished()))
 
 
 def plan(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,8 +19,9 @@ from vitrial.compare.explanations import (
     sanity_table,
 )
 from vitrial.compare.group_means import FEWEST_GROUPS
-from vitrial.explain.explained import read_explained
+from vitrial.explain.explained import Explained
 from vitrial.explain.methods import METHODS
+from vitrial.layout import EXPLANATIONS
 from vitrial.report.figures.figure_one import method_in_words
 from vitrial.report.figures.viewer import viewer_data
 
@@ -72,20 +72,16 @@ class Row:
     cells: list[Cell]
 
 
-def section(folder: Path) -> dict[str, Any] | None:
+def section(found: Explained | None) -> dict[str, Any] | None:
     """What `explanations.html.j2` needs.
 
     Args:
-        folder: Of a study's explanations.
+        found: What was measured of a study.
 
     Returns:
         None where nothing was measured; only `outdated` where an older version measured. Tables
         that nothing was measured for are empty; `data` is None without `shown.npz`.
-
-    Raises:
-        DamagedError: Something in the folder is not what was written.
     """
-    found = read_explained(folder)
     if found is None:
         return None
     measures = found.measures
@@ -96,7 +92,7 @@ def section(folder: Path) -> dict[str, Any] | None:
     failing = {(row["arm"], row["method"]) for row in sanity if not row["passes"]}
     unbeaten = _unbeaten(against_baselines(measures))
     return {
-        "folder": folder.name,
+        "folder": EXPLANATIONS,
         "counts": counts(measures),
         "images": measures["image"].nunique(),
         "lesions": measures.loc[measures["energy"].notna(), "image"].nunique(),

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import jinja2
+
+from vitrial.report.tables import shown_table
 
 
 def template(name: str) -> jinja2.Template:
-    """A template of this folder; it may include its neighbors."""
+    """A template of this folder; it may include its neighbors and import `macros.html.j2`."""
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("vitrial", "report/static"),
         autoescape=True,
@@ -14,4 +23,5 @@ def template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(name)
+    environment.globals["shown_table"] = shown_table
+    return environment

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,9 @@ from vitrial.compare.curves import (
 from vitrial.compare.jackknife import jackknife
 from vitrial.compare.scores import logits_of
 from vitrial.metrics import ENDPOINTS
-from vitrial.store.facts import Entry
-from vitrial.store.run_folder import RunFolder
+from vitrial.protocol import Protocol
+from vitrial.store.finished import FinishedRun
 from vitrial.store.trial import comparisons_of
-
-if TYPE_CHECKING:
-    from vitrial.store.study import Study
 
 
 @dataclass(frozen=True)
@@ -78,20 +75,17 @@ class DataSize:
         return said
 
 
-def data_size(study: Study) -> DataSize | None:
-    """The learning curves of a study over data size; None if it has runs of one size alone."""
-    finished = study.runs_of_all_sizes()
-    if len({entry.fraction for entry, _ in finished}) < 2:
+def data_size(protocol: Protocol, finished: Sequence[FinishedRun]) -> DataSize | None:
+    """The endpoint of a protocol's finished runs over data size; None if they are of one size."""
+    if len({run.entry.fraction for run in finished}) < 2:
         return None
-    runs: list[Run] = []
-    for number, (entry, folder) in enumerate(finished):
-        predictions = folder.predictions()
-        test = predictions[predictions["split"] == "test"]
-        runs.append(Run(entry.arm, number, test))  # of several sizes: numbered throughout
+    runs = [  # of several sizes: numbered throughout
+        Run(run.entry.arm, number, run.test) for number, run in enumerate(finished)
+    ]
     comparable, _ = comparable_runs(runs)
     images = _images(finished)
-    sizes = [images[finished[run.repetition][0].fraction] for run in comparable]
-    endpoint = study.protocol.endpoint
+    sizes = [images[finished[run.repetition].entry.fraction] for run in comparable]
+    endpoint = protocol.endpoint
     test = comparable[0].test
     found = jackknife(
         endpoint,
@@ -105,26 +99,26 @@ def data_size(study: Study) -> DataSize | None:
     return DataSize(
         endpoint,
         tuple(curves),
-        tuple(_crossings(study, curves, covariance)),
+        tuple(_crossings(protocol, curves, covariance)),
         {curve.arm: power_law(curve, covariance, higher) for curve in curves},
     )
 
 
-def _images(runs: list[tuple[Entry, RunFolder]]) -> dict[float, int]:
+def _images(runs: Sequence[FinishedRun]) -> dict[float, int]:
     """Training images of each fraction; draws of whole groups differ a little: their median."""
     seen: dict[float, list[int]] = {}
-    for entry, folder in runs:
-        seen.setdefault(entry.fraction, []).append(folder.result().images or 0)
+    for run in runs:
+        seen.setdefault(run.entry.fraction, []).append(run.result.images or 0)
     return {fraction: int(np.median(counts)) for fraction, counts in seen.items()}
 
 
 def _crossings(
-    study: Study, curves: list[Curve], covariance: np.ndarray
+    protocol: Protocol, curves: list[Curve], covariance: np.ndarray
 ) -> list[tuple[str, str, CatchUp]]:
-    metric, by_arm = ENDPOINTS[study.protocol.endpoint], {curve.arm: curve for curve in curves}
+    metric, by_arm = ENDPOINTS[protocol.endpoint], {curve.arm: curve for curve in curves}
     pairs = {
         frozenset((one.treatment, one.control)): (one.treatment, one.control)
-        for one in comparisons_of(study.protocol)
+        for one in comparisons_of(protocol)
     }
     found = []
     for first, second in pairs.values():

@@ -8,15 +8,13 @@ import math
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from vitrial import legacy
 from vitrial.atomic import replacing
 from vitrial.compare.findings import Finding
-from vitrial.compare.scores import run_scores
-from vitrial.compare.table import arm_table, caption, unlike
+from vitrial.compare.table import caption, unlike
 from vitrial.data.audit.audit import Audit, read_audit
 from vitrial.data.audit.checks import write_problems
 from vitrial.data.prepared import Prepared
@@ -44,9 +42,9 @@ from vitrial.records import (
     write_typed,
 )
 from vitrial.store.facts import Entry, Facts
+from vitrial.store.finished import FinishedRun, on_all_images, scores_of, table_of
 from vitrial.store.history import read_history
 from vitrial.store.program import program
-from vitrial.store.provenance import provenance
 from vitrial.store.registration import (
     REGISTERED,
     edited,
@@ -159,6 +157,11 @@ class Study:
         )
         return [(stage, folder) for stage, folder in runs if folder.is_finished]
 
+    def finished(self) -> list[FinishedRun]:
+        """The same runs, each to be read once."""
+        stages = self.facts.stages
+        return [FinishedRun(self.path, run, stages) for run, _ in self.runs_of_all_sizes()]
+
     def manifest(self) -> pd.DataFrame:
         """The data set: image, label, group, split and metadata."""
         return read_table(self.path / MANIFEST, self._record(), way_out_of(self.path))
@@ -181,13 +184,7 @@ class Study:
 
     def scores(self) -> pd.DataFrame:
         """A row per finished run and split: every metric, its cost and origin."""
-        return run_scores(
-            (asdict(run), folder.predictions(), asdict(folder.result()) | self._provenance(run))
-            for run, folder in self.runs()
-        )
-
-    def _provenance(self, run: Entry) -> dict[str, Any]:
-        return provenance(self.path, run, self.facts.stages)
+        return scores_of(on_all_images(self.finished()))
 
     def metrics(self) -> pd.DataFrame:
         """A row per run and epoch, finished or not: arm, repetition, rate, losses and scores.
@@ -231,7 +228,8 @@ class Study:
 
     def caption(self) -> str:
         """What the table shows, in one line; in what its runs are unlike, and which are skipped."""
-        records = [{"arm": run.arm, **self._provenance(run)} for run, _ in self.runs()]
+        runs = on_all_images(self.finished())
+        records = [{"arm": run.entry.arm, **run.provenance} for run in runs]
         title = caption(self.facts.data, self.protocol.endpoint, len(self.facts.classes))
         if skipped := ", ".join(self.facts.skipped):
             title += f"; skipped: {skipped}"
@@ -244,7 +242,7 @@ class Study:
         """
         from vitrial.store.trial import findings_of  # builds backbones, which takes torch
 
-        return findings_of(self)
+        return findings_of(self.protocol, on_all_images(self.finished()))
 
     def amendments(self) -> list[str]:
         """What was changed of the protocol since the study began, a sentence for each time."""
@@ -253,8 +251,7 @@ class Study:
 
     def table(self) -> pd.DataFrame:
         """A row per arm: test endpoint, median and standard deviation over repetitions, cost."""
-        arms = [(str(arm.origin), arm.backbone, arm.name) for arm in self.protocol.arms]
-        return arm_table(self.scores(), self.protocol.endpoint, arms)
+        return table_of(self.protocol, self.scores())
 
 
 def stale_runs_sentence(stale_runs: list[str]) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from vitrial.compare.cautions import Run
 from vitrial.compare.findings import Finding, Registered, find, registered
 from vitrial.models.family import family_of
 from vitrial.protocol import Protocol
 from vitrial.protocol.comparison import default_comparisons
-
-if TYPE_CHECKING:
-    from vitrial.store.study import Study
+from vitrial.store.finished import FinishedRun
 
 
 def comparisons_of(protocol: Protocol) -> list[Registered]:
@@ -23,14 +21,8 @@ def comparisons_of(protocol: Protocol) -> list[Registered]:
     return registered(comparisons, protocol.endpoint, protocol.margin)
 
 
-def findings_of(study: Study) -> list[Finding]:
-    """Judge every comparison of a study by the runs that are finished."""
-    comparisons = comparisons_of(study.protocol)
-    if not comparisons:
-        return []
-    runs = []
-    for stage, folder in study.runs():
-        predictions = folder.predictions()
-        test = predictions[predictions["split"] == "test"]
-        runs.append(Run(stage.arm, stage.repetition or 1, test))
-    return find(comparisons, runs, study.protocol.repetitions)
+def findings_of(protocol: Protocol, finished: Sequence[FinishedRun]) -> list[Finding]:
+    """Judge every comparison of a protocol by its finished runs on all training images."""
+    comparisons = comparisons_of(protocol)
+    runs = [Run(run.entry.arm, run.entry.repetition or 1, run.test) for run in finished]
+    return find(comparisons, runs, protocol.repetitions) if comparisons else []

@@ -7,21 +7,23 @@ from collections.abc import Hashable
 import pandas as pd
 
 from vitrial.report.audit import findings, section
+from vitrial.report.snapshot import Snapshot
 from vitrial.report.template import template
-from vitrial.store.study import Study
 
 TITLE = "Data"
 SUMMARY = "How many images of each class are in which split, and what the audit of the data found."
 ORDER = 80
 
 
-def render(study: Study) -> str:
+def render(snapshot: Snapshot) -> str:
     """Counts; findings, shortcuts and contact sheets where the data were audited."""
-    audit = study.audit()
+    audit = snapshot.audit
     return template("data.html.j2").render(
-        facts=study.facts,
-        counts=_counts(study.manifest(), list(study.facts.classes), study.protocol.split.labeled),
-        findings=findings(study.problems(), audit),
+        facts=snapshot.facts,
+        counts=_counts(
+            snapshot.manifest, list(snapshot.facts.classes), snapshot.protocol.split.labeled
+        ),
+        findings=findings(snapshot.problems, audit),
         audit=section(audit) if audit else None,
     )
 

@@ -6,18 +6,17 @@ import base64
 
 from vitrial.report.figures.curves import to_svg
 from vitrial.report.figures.data_size import draw
+from vitrial.report.snapshot import Snapshot
 from vitrial.report.template import template
-from vitrial.store.data_size import data_size
-from vitrial.store.study import Study
 
 TITLE = "Data size"
 SUMMARY = "The test endpoint of each arm over the number of training images, with 95% intervals."
 ORDER = 15
 
 
-def render(study: Study) -> str:
+def render(snapshot: Snapshot) -> str:
     """Figure, sentences and table; nothing if the runs are of one size alone."""
-    found = data_size(study)
+    found = snapshot.data_size
     if found is None:
         return ""
     svg = to_svg(draw(found.curves, found.endpoint))

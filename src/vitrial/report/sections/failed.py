@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from vitrial.report.snapshot import Snapshot
 from vitrial.report.template import template
-from vitrial.store.study import Study
 
 TITLE = "Failed"
 SUMMARY = "Runs that ended with an error, each with its reason."
 ORDER = 70
 
 
-def render(study: Study) -> str:
+def render(snapshot: Snapshot) -> str:
     """A line for each run; nothing if none failed."""
-    rows = study.status().to_dict("records")
+    rows = snapshot.status.to_dict("records")
     failed = [row for row in rows if row["status"] == "failed"]
     return template("failed.html.j2").render(failed=failed) if failed else ""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from vitrial.metrics import METRICS
+from vitrial.report.snapshot import Snapshot
 from vitrial.report.template import template
-from vitrial.store.study import Study
 
 TITLE = "Every run on the test split"
 SUMMARY = "All metrics of each finished run."
 ORDER = 40
 
 
-def render(study: Study) -> str:
+def render(snapshot: Snapshot) -> str:
     """A row for each run, rounded to be read; nothing before a run is done."""
-    scores = study.scores()
+    scores = snapshot.scores
     if scores.empty:
         return ""
     columns = [*METRICS, "knn_balanced_accuracy"]

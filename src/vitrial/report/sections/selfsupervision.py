@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from vitrial.report.snapshot import Snapshot
 from vitrial.report.template import template
-from vitrial.store.study import Study
 
 TITLE = "Self-supervision"
 SUMMARY = "What pretraining without labels did to the features, and whether it collapsed."
 ORDER = 30
 
 
-def render(study: Study) -> str:
+def render(snapshot: Snapshot) -> str:
     """A row for each pretraining; nothing if there is none."""
-    rows = study.selfsupervision().to_dict("records")
+    rows = snapshot.selfsupervision.to_dict("records")
     return template("selfsupervision.html.j2").render(selfsupervision=rows) if rows else ""

@@ -9,8 +9,8 @@ from vitrial.compare.findings import Finding
 from vitrial.compare.outlook import needs
 from vitrial.compare.sentences import HOW_TO_READ, by_pair, chances, interval, outcome, sentence
 from vitrial.metrics import ENDPOINTS
+from vitrial.report.snapshot import Snapshot
 from vitrial.report.template import template
-from vitrial.store.study import Study
 
 TITLE = "Verdict"
 SUMMARY = "What the trial proves of its arms, against the margins that it registered."
@@ -20,14 +20,14 @@ WIDTH, ROW, EDGE = 640.0, 34.0, 24.0
 """Of the plot in pixels: its width, the height of a row, and what is left free at the sides."""
 
 
-def render(study: Study) -> str:
+def render(snapshot: Snapshot) -> str:
     """A sentence, the claims and an interval for each comparison; nothing if none is registered."""
-    findings = study.verdict()
+    findings = snapshot.findings
     if not findings:
         return ""
     pairs = by_pair(findings)
     return template("verdict.html.j2").render(
-        amendments=study.amendments(),
+        amendments=snapshot.amendments,
         answers=[_answer(pair) for pair in pairs],
         plots=plots([pair[0] for pair in pairs]),
         how_to_read=HOW_TO_READ,
