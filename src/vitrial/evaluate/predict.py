@@ -38,15 +38,24 @@ def predict(
     Returns:
         float32 (n, classes), and the pooled features just before the head, float32 (n, features).
     """
-    logits, features = [], []
-    with torch.inference_mode():
-        for batch, _ in load(images, evaluation_order(len(images), batch_size), workers):
-            with autocast():
-                maps = model.forward_features(view(batch))
-            maps = in_float32(maps)
-            logits.append(model.forward_head(maps).cpu())
-            features.append(model.forward_head(maps, pre_logits=True).cpu())
+    batches = load(images, evaluation_order(len(images), batch_size), workers)
+    found = [outputs(model, batch, view, autocast) for batch, _ in batches]
+    logits, features = zip(*found, strict=True)
     return torch.cat(logits).numpy(), torch.cat(features).numpy()
+
+
+def outputs(
+    model: Any,
+    pixels: torch.Tensor,
+    view: CentralView,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `predict` gives of one batch, uint8 (n, height, width, channels), on the CPU."""
+    with torch.inference_mode():
+        with autocast():
+            maps = model.forward_features(view(pixels))
+        maps = in_float32(maps)
+        return model.forward_head(maps).cpu(), model.forward_head(maps, pre_logits=True).cpu()
 
 
 def in_float32(maps: Any) -> Any:

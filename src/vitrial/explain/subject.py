@@ -48,8 +48,7 @@ class Subject:
 
     def central(self, pixels: Tensor) -> np.ndarray:
         """The part of images that the models see: uint8 (n, crop, crop, channels)."""
-        seen = central_batch(pixels, self.crop).mul(255).round()
-        return np.asarray(seen.to(torch.uint8).permute(0, 2, 3, 1))
+        return seen_part(pixels, self.crop)
 
     def mask(self, row: Mapping[Hashable, object]) -> np.ndarray | None:
         """The lesion on the part that the models see: bool (crop, crop); None without a mask.
@@ -80,3 +79,9 @@ class Subject:
             return self.reader.stamp(mask)
         except OSError:  # absent: reported when it is read
             return "absent"
+
+
+def seen_part(pixels: Tensor, crop: int) -> np.ndarray:
+    """The central part of images (n, height, width, channels): uint8 (n, crop, crop, channels)."""
+    seen = central_batch(pixels, crop).mul(255).round()
+    return np.asarray(seen.to(torch.uint8).permute(0, 2, 3, 1))

@@ -1,0 +1,66 @@
+"""Listening, and serving until somebody stops it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from contextlib import suppress
+
+from vitrial.errors import VitrialError
+
+LOCAL = "127.0.0.1"
+ANY = 0
+"""The port that stands for any free one."""
+
+
+def listen(host: str, port: int | None, preferred: int) -> socket.socket:
+    """Listen on an address, before anything that takes long.
+
+    Args:
+        host: A name or address of this machine.
+        port: Which; `preferred`, or any free one where that is taken, if None.
+        preferred: See `port`.
+
+    Raises:
+        VitrialError: The port is taken, or the address is not this machine's.
+    """
+    try:
+        return _bound(host, preferred if port is None else port)
+    except OSError as error:
+        if port is None and error.errno == errno.EADDRINUSE:
+            return _bound(host, ANY)
+        reason = {
+            errno.EADDRINUSE: "another program listens there: name another --port",
+            errno.EACCES: "that takes an administrator: name a --port from 1024 on",
+        }.get(error.errno or 0, f"{error.strerror or error}")
+        raise VitrialError(f"Nothing can be served at {host}, port {port}: {reason}.") from error
+
+
+def address(listening: socket.socket) -> str:
+    """Where a browser finds what listens, such as `http://127.0.0.1:8000/`."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def serve(app: object, listening: socket.socket) -> None:
+    """Serve an application until Ctrl-C."""
+    import uvicorn  # an extra
+
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        access_log=False,  # nothing of what is asked is kept
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        limit_concurrency=32,
+        timeout_graceful_shutdown=1,
+    )
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
