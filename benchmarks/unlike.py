@@ -1,4 +1,4 @@
-"""Whether images of another kind are found unlike the training images, and how many of the same are.
+"""How many images of another kind are found unlike the training images, and of the same kind.
 
 Small models are trained on real skin lesions (HAM10000). Then lesions of patients that they have
 not seen, real chest X-rays (PneumoniaMNIST), and phantoms of skin lesions, fundi and breasts are
@@ -30,10 +30,11 @@ from table import Row, publish
 import vitrial
 from vitrial.data.io.decode import decode
 from vitrial.data.sources import load_dataset
-from vitrial.evaluate.neighborhood import K, Neighborhood
+from vitrial.evaluate.neighborhood import Neighborhood
 from vitrial.evaluate.predict import outputs
 from vitrial.explain.features import first_runs, read_features, write_features
 from vitrial.explain.images import study_data
+from vitrial.explain.measure import TrainedModel
 from vitrial.explain.trained import load_model
 from vitrial.protocol import Image as ImageSection
 from vitrial.protocol.one_line import named_data
@@ -55,6 +56,8 @@ DRAWN = {
     "drawn fundi": "fundus",
     "drawn mammograms": "mammogram",
 }
+SAME = "other lesions"
+SPLITS = ("train", "val", "test")
 NEIGHBORS = (1, 5, 10, 50)
 SHARES = (0.01, 0.05)
 
@@ -79,6 +82,28 @@ def prepared(files: Iterator[bytes], image: ImageSection, count: int) -> torch.T
     return torch.from_numpy(np.stack([decode(file, image).pixels for file in islice(files, count)]))
 
 
+def features_of(trained: TrainedModel, pixels: torch.Tensor) -> np.ndarray:
+    """What a model makes of images before its head: (n, features)."""
+    parts = np.array_split(np.arange(len(pixels)), -(-len(pixels) // 100))
+    asked = [outputs(trained.model, pixels[p], trained.view, trained.autocast)[1] for p in parts]
+    return torch.cat(asked).numpy()
+
+
+def judged(arm: str, k: int, near: Neighborhood, found: dict[str, np.ndarray]) -> list[Row]:
+    """How many images of each kind count as unlike, and how well distances tell them apart."""
+    far = {name: near.nearest(features)[1][:, -1] for name, features in found.items()}
+    rows = []
+    for name, distances in far.items():
+        for share in SHARES:
+            flagged = 100 * float(np.mean(near.rarity(distances) <= share))
+            rows.append(Row(f"{arm}, k = {k}: {name}, p <= {share}", flagged, "%"))
+        if name != SAME:
+            truth = [0] * len(far[SAME]) + [1] * len(distances)
+            auc = float(roc_auc_score(truth, np.concatenate([far[SAME], distances])))
+            rows.append(Row(f"{arm}, k = {k}: {name}, AUC", auc, ""))
+    return rows
+
+
 def main(
     data: Annotated[Path, typer.Option(help="Where ham10000 and pneumoniamnist lie.")] = Path(
         "../shared/data"
@@ -88,47 +113,23 @@ def main(
 ) -> None:
     """Train, and ask for the features of images of every kind."""
     limit, epochs, count = (800, 2, 100) if quick else (3000, 12, 400)
+    files = {"chest X-rays": chest_xrays(data)}
+    files |= {name: phantoms(task) for name, task in DRAWN.items()}
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "unlike.yaml"
-        root = (data / "ham10000").resolve()
+        file, root = Path(folder) / "unlike.yaml", (data / "ham10000").resolve()
         file.write_text(PROTOCOL.format(root=root, limit=limit, epochs=epochs))
         study = vitrial.run(vitrial.load_protocol(file), f"{folder}/study")
         write_features(study, study_data(study, None, None))
-        files = {"chest X-rays": chest_xrays(data)}
-        files |= {name: phantoms(task) for name, task in DRAWN.items()}
         image = study.protocol.image
-        kinds = {name: prepared(of, image, count) for name, of in files.items()}
+        others = {name: prepared(of, image, count) for name, of in files.items()}
         for arm, features in read_features(study).items():
             trained = load_model(first_runs(study)[arm].path)
-            train, val, test = (
-                features.values[features.split == s] for s in ("train", "val", "test")
-            )
-            found = {"other lesions": test}
-            for name, pixels in kinds.items():
-                parts = pixels.split(100)
-                asked = [
-                    outputs(trained.model, p, trained.view, trained.autocast)[1] for p in parts
-                ]
-                found[name] = torch.cat(asked).numpy()
+            of = {split: features.values[features.split == split] for split in SPLITS}
+            found = {SAME: of["test"]}
+            found |= {name: features_of(trained, pixels) for name, pixels in others.items()}
             for k in NEIGHBORS:
-                near = Neighborhood(train, val, k)
-                far = {name: near.nearest(of)[1][:, -1] for name, of in found.items()}
-                for name, distances in far.items():
-                    rarity = near.rarity(distances)
-                    rows += [
-                        Row(
-                            f"{arm}, k = {k}: {name}, p <= {share}",
-                            100 * np.mean(rarity <= share),
-                            "%",
-                        )
-                        for share in SHARES
-                    ]
-                    if name != "other lesions":
-                        same = far["other lesions"]
-                        truth = [0] * len(same) + [1] * len(distances)
-                        auc = roc_auc_score(truth, np.concatenate([same, distances]))
-                        rows.append(Row(f"{arm}, k = {k}: {name}, AUC", float(auc), ""))
+                rows += judged(arm, k, Neighborhood(of["train"], of["val"], k), found)
     publish("Images that count as unlike the training images", rows, json)
 
 

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from vitrial.cli import analyze, compare, cost, data, protocols, study, trial, verdict, weights
+from vitrial.cli import (
+    analyze,
+    compare,
+    cost,
+    data,
+    protocols,
+    serve,
+    study,
+    trial,
+    verdict,
+    weights,
+)
 from vitrial.terminal import escape_unprintable
 
 app = typer.Typer(
@@ -62,6 +73,7 @@ for _command in (
     analyze.analyze,
     cost.cost,
     compare.compare,
+    serve.serve,
     weights.pretrain,
 ):
     app.command()(_command)

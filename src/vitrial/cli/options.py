@@ -31,5 +31,14 @@ SkipMissing = Annotated[
         "--skip-missing", help="Leave out arms whose weights are missing, and run the others."
     ),
 ]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        help="The port to listen on.",
+        min=0,
+        max=65535,
+        show_default="a free one, the same if it can",
+    ),
+]
 StudyFolder = Annotated[Path, typer.Argument(help="The study's folder.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]

@@ -65,9 +65,13 @@ def serve_app(panel: Panel, host: str) -> ASGIApp:
         Route("/", page),
         Route("/answer", answer, methods=["POST"]),
         Route("/style.css", lambda request: Response(style(), media_type="text/css")),
-        Route("/serve.js", lambda request: Response(script("serve.js"), media_type="text/javascript")),
+        Route(
+            "/serve.js", lambda request: Response(script("serve.js"), media_type="text/javascript")
+        ),
     ]
-    return Guard(Starlette(routes=routes), host, POLICY)
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False  # a path is one of these, or nothing
+    return Guard(app, host, POLICY)
 
 
 async def received(request: Request) -> bytes:

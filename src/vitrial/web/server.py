@@ -5,8 +5,14 @@ from __future__ import annotations
 import errno
 import socket
 from contextlib import suppress
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from vitrial.errors import VitrialError
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp
 
 LOCAL = "127.0.0.1"
 ANY = 0
@@ -42,13 +48,29 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def serve(app: object, listening: socket.socket) -> None:
+def require_server() -> None:
+    """Refuse to serve where what serves is not installed.
+
+    Raises:
+        VitrialError: Says what to install.
+    """
+    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+        raise VitrialError("Serving pages needs: pip install 'vitrial[serve]'")
+
+
+def serve(app: ASGIApp, listening: socket.socket) -> None:
     """Serve an application until Ctrl-C."""
+    with suppress(KeyboardInterrupt):
+        server_of(app).run(sockets=[listening])
+
+
+def server_of(app: ASGIApp) -> uvicorn.Server:
+    """What serves an application, and keeps nothing of what it is asked."""
     import uvicorn  # an extra
 
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        access_log=False,  # nothing of what is asked is kept
+        app,
+        access_log=False,
         log_level="warning",
         proxy_headers=False,
         server_header=False,
@@ -57,8 +79,7 @@ def serve(app: object, listening: socket.socket) -> None:
         limit_concurrency=32,
         timeout_graceful_shutdown=1,
     )
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config)
 
 
 def _bound(host: str, port: int) -> socket.socket:
