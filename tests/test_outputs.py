@@ -21,7 +21,7 @@ def folder(tmp_path, monkeypatch):
     """A user's folder, with files named like vitrial's."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VITRIAL_CACHE", str(tmp_path.parent / "cache"))
-    for name in ("problems.csv", "report/index.html", "index.html", "weights.safetensors"):
+    for name in ("problems.csv", "report/index.html", "index.html"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("mine")
     (tmp_path / "protocol.yaml").write_text(PROTOCOL)
@@ -42,7 +42,6 @@ def contents(folder):
         ("pretrain", *IMAGES, "--out", "."),
         ("data", "audit", "protocol.yaml", "--out", "."),
         ("prepare", "protocol.yaml", "--problems", "problems.csv"),
-        ("weights", "export", "somewhere", "weights.safetensors"),
     ],
     ids=" ".join,
 )

@@ -51,5 +51,8 @@ ANALYSES = "analyses"
 """The folder of the secondary analyses: a CSV each."""
 ANALYSES_FACTS = "analyses.json"
 """What was asked for, and of which runs; written last, with the checksums of the tables."""
+EXPORTS = "exports"
+"""The folder of what `vitrial export` writes: a folder each run."""
+
 COST = "cost.json"
 """What each backbone takes of this device."""

@@ -18,8 +18,9 @@ import vitrial
 from vitrial.cli import app
 from vitrial.explain.explained import read_explained
 from vitrial.explain.trained import load_model, random_model
+from vitrial.export.chosen import choose
+from vitrial.export.run import export
 from vitrial.legacy import translated
-from vitrial.store.weights import export_weights
 
 ARCHIVE = Path(__file__).with_name("study-0.1.zip")
 
@@ -132,7 +133,8 @@ def test_a_model_of_it_is_loaded_and_exported(study, tmp_path):
     pixels = torch.zeros(2, 40, 40, 3, dtype=torch.uint8)
     assert trained.maps(pixels, "gradcam").logits.shape == (2, 4)
     assert sum(p.numel() for p in random_model(folder.path).parameters()) == 100_224
-    assert "num_classes=4" in export_weights(folder.path, tmp_path / "w.safetensors")
+    export(choose(folder.path), ["timm"], tmp_path / "out")
+    assert '"num_classes": 4' in (tmp_path / "out" / "config.json").read_text()
 
 
 @pytest.mark.slow

@@ -224,7 +224,7 @@ def test_damaged_weights_are_neither_explained_nor_exported_nor_started_from(
 ):
     weights = run_of(study) / "weights.safetensors"
     flip(weights, weights.stat().st_size // 2)
-    export = ("weights", "export", weights.parent, tmp_path / "w.safetensors")
+    export = ("export", weights.parent, "--out", tmp_path / "out")
     for command in (export, ("explain", study, "--cache", pixel_caches)):
         assert "weights.safetensors is damaged" in sentence(invoke(*command))
     (teacher,) = (study / "pretrained").glob("*/weights.safetensors")
@@ -260,10 +260,10 @@ def test_a_study_respects_the_umask_and_holds_no_leftovers(tmp_path, pixel_cache
         out = ("--out", tmp_path / "s", "--cache", pixel_caches)
         assert invoke("run", tmp_path / "tiny.yaml", *out).exit_code == 0
         (run,) = (tmp_path / "s" / "runs").glob("*random-1*")
-        invoke("weights", "export", run, tmp_path / "w.safetensors")
+        invoke("export", run, "--out", tmp_path / "out")
     finally:
         os.umask(before)
-    paths = [*(tmp_path / "s").rglob("*"), tmp_path / "w.safetensors"]
+    paths = [*(tmp_path / "s").rglob("*"), *(tmp_path / "out").rglob("*")]
     assert [path for path in paths if path.stat().st_mode & 0o077] == []
     assert [path for path in paths if path.name.startswith(".")] == []
 

@@ -73,11 +73,12 @@ def test_each_command_says_which_file_has_no_room(disk, tmp_path, pixel_caches):
     before = predictions_of(study)
     (run,) = (study / "runs").glob("*random-1*")
     (run / "predictions.parquet").unlink()
+    (teacher,) = (study / "pretrained").iterdir()
     fill(disk, 0)
     for command, file in (
         (("report", study), ""),
         (("run", study, "--cache", pixel_caches), ""),
-        (("weights", "export", run, disk / "w.safetensors"), "w.safetensors"),
+        (("export", teacher, "--to", "timm", "--out", disk / "out"), "model.safetensors"),
         (("data", "audit", tmp_path / "tiny.yaml", "--out", disk / "new"), "images.parquet"),
     ):
         said = sentence(invoke(*command))

@@ -12,12 +12,13 @@ from vitrial.cli import (
     compare,
     cost,
     data,
+    export,
+    pretrain,
     protocols,
     serve,
     study,
     trial,
     verdict,
-    weights,
 )
 from vitrial.terminal import escape_unprintable
 
@@ -73,8 +74,9 @@ for _command in (
     analyze.analyze,
     cost.cost,
     compare.compare,
+    export.export,
     serve.serve,
-    weights.pretrain,
+    pretrain.pretrain,
 ):
     app.command()(_command)
 
@@ -85,5 +87,4 @@ _group(
     show=protocols.show,
     check=protocols.check,
 )
-_group("weights", "Take weights out of a study.", export=weights.export)
 _group("data", "Describe and audit data sets.", info=data.info, audit=data.audit, names=data.names)

@@ -1,4 +1,4 @@
-"""Commands about weights: pretrain without labels, export."""
+"""The command that trains without labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import typer
 
 from vitrial.cli.options import (
     Cache,
-    Overwrite,
     Workers,
 )
 from vitrial.cli.sentences import out_console, sentences
@@ -51,16 +50,3 @@ def pretrain(
             workers=workers,
         )
         out_console.print(f"Weights: {weights}", soft_wrap=True, highlight=False)
-
-
-def export(
-    folder: Annotated[Path, typer.Argument(help="The folder of a run or pretraining.")],
-    out: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
-    overwrite: Overwrite = False,
-) -> None:
-    """Write a run's or pretraining's weights as a plain file that timm loads without vitrial."""
-    with sentences():
-        from vitrial.store.weights import export_weights
-
-        expression = export_weights(folder, out, overwrite)
-        out_console.print(f"{out} is written. In Python:\n  {expression}", soft_wrap=True)
