@@ -70,7 +70,7 @@ class Terminal:
             transient=True,
         )
         self.tasks: dict[str, TaskID] = {}
-        self.epoch: EpochEnded | None = None
+        self.epochs: dict[str, EpochEnded] = {}  # the last one of each stage that is at work
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
@@ -92,14 +92,14 @@ class Terminal:
                 if not self.tasks:
                     self.bars.stop()
             case EpochEnded():
-                self.epoch = event
+                self.epochs[event.stage] = event
                 self._now(f"{event.stage}: {_now(event)}")
             case StageEnded():
                 self._ended(event)
 
     def _ended(self, event: StageEnded) -> None:
-        trained = self.epoch is not None and self.epoch.stage == event.stage
-        told = _in_all(self.epoch) if trained and self.epoch else "nothing was left to train"
+        epoch = self.epochs.pop(event.stage, None)
+        told = _in_all(epoch) if epoch else "nothing was left to train"
         line = STYLES[event.how].format(escape(f"{event.stage}: {event.why or told}"))
         self.console.print(line, soft_wrap=True, highlight=False)
         self._now("")

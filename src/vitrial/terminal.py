@@ -6,10 +6,9 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 from rich.console import Console
 
@@ -53,11 +52,6 @@ def stoppable() -> Iterator[None]:
     """
     caught = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     former = {number: signal.getsignal(number) for number in caught}
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        signal.signal(number, signal.SIG_DFL)
-        raise Stopped(number)
-
     for number, handler in former.items():
         if handler == signal.SIG_DFL:
             signal.signal(number, stop)
@@ -67,6 +61,36 @@ def stoppable() -> Iterator[None]:
         for number, handler in former.items():
             if handler == signal.SIG_DFL:
                 signal.signal(number, signal.SIG_DFL)
+
+
+def stop(number: int, frame: FrameType | None) -> None:
+    """Handle a signal: raise `Stopped`, at once or when what puts it off is over."""
+    signal.signal(number, signal.SIG_DFL)
+    if _put_off:
+        _put_off[-1].append(number)
+    else:
+        raise Stopped(number)
+
+
+_put_off: list[list[int]] = []
+"""The signals that came within each `stops_put_off`."""
+
+
+@contextmanager
+def stops_put_off() -> Iterator[Callable[[], bool]]:
+    """Put off `Stopped` to the end of the block, which is told when to come to its end.
+
+    Gives:
+        Whether a signal to stop has come.
+    """
+    came: list[int] = []
+    _put_off.append(came)
+    try:
+        yield lambda: bool(came)
+    finally:
+        _put_off.pop()
+    if came:
+        raise Stopped(came[0])
 
 
 def discard_output() -> None:

@@ -38,7 +38,36 @@ Port = Annotated[
         min=0,
         max=65535,
         show_default="a free one, the same if it can",
+Executor = Annotated[
+    str,
+    typer.Option(
+        help="What trains: this process (inline), several of this machine (local), slurm or ray.",
+        metavar="NAME",
+    ),
+]
+ExecutorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        "-x",
+        help="An option of the executor, KEY=VALUE; repeat it.",
+        metavar="KEY=VALUE",
     ),
 ]
 StudyFolder = Annotated[Path, typer.Argument(help="The study's folder.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]
+
+
+def pairs(options: list[str] | None) -> dict[str, str]:
+    """What `-x KEY=VALUE` said, by key.
+
+    Raises:
+        VitrialError: One of them has no `=`.
+    """
+    from vitrial.errors import VitrialError
+
+    wrong = [option for option in options or () if "=" not in option]
+    if wrong:
+        raise VitrialError(f"The option '{wrong[0]}' has no value: write -x {wrong[0]}=VALUE.")
+    parted = (option.partition("=") for option in options or ())
+    return {key: value for key, _, value in parted}

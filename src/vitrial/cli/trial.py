@@ -10,12 +10,15 @@ import typer
 from vitrial.cli.opening import print_result
 from vitrial.cli.options import (
     Cache,
+    Executor,
+    ExecutorOption,
     Out,
     Overwrite,
     ProtocolName,
     Root,
     SkipMissing,
     Workers,
+    pairs,
 )
 from vitrial.cli.sentences import out_console, report_problems, sentences
 
@@ -38,6 +41,8 @@ def run(
     cache: Cache = None,
     workers: Workers = None,
     skip_missing: SkipMissing = False,
+    executor: Executor = "inline",
+    option: ExecutorOption = None,
 ) -> None:
     """Carry out a protocol; a study that was interrupted or damaged resumes."""
     with sentences():
@@ -50,7 +55,15 @@ def run(
             out = out or Path(protocol)
         else:
             chosen = load_protocol(protocol, root)
-        study = run_study(chosen, out, cache=cache, workers=workers, skip_missing=skip_missing)
+        study = run_study(
+            chosen,
+            out,
+            cache=cache,
+            workers=workers,
+            skip_missing=skip_missing,
+            executor=executor,
+            options=pairs(option),
+        )
         print_result(study)
         if not study.status()["status"].isin(["done", "skipped"]).all():
             raise typer.Exit(1)
@@ -99,6 +112,8 @@ def tune(
     workers: Workers = None,
     skip_missing: SkipMissing = False,
     overwrite: Overwrite = False,
+    executor: Executor = "inline",
+    option: ExecutorOption = None,
 ) -> None:
     """Search each arm's base learning rate on validation, and write a protocol with the best."""
     with sentences():
@@ -114,6 +129,8 @@ def tune(
             workers=workers,
             skip_missing=skip_missing,
             overwrite=overwrite,
+            executor=executor,
+            options=pairs(option),
         )
         out_console.print(tuning_table(result))
         out_console.print(f"Protocol with the best rates: {result.path}", soft_wrap=True)

@@ -1,15 +1,19 @@
-"""Carrying out stages on this machine, one after the other, each once whoever else is at work."""
+"""Carrying out one stage, once whoever else is at work: what every executor does with it.
+
+Processes share a study through its folder alone. A stage is locked while a process is at it, its
+checkpoints let another go on, and its record says when it is done.
+"""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from vitrial.atomic import DiskFullError
 from vitrial.errors import VitrialError
-from vitrial.events import Note, StageEnded, counting, tell
+from vitrial.events import EpochEnded, Event, Note, StageEnded, listening, tell
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.stage import Stage
 from vitrial.study.datasets import Datasets
@@ -19,57 +23,58 @@ STAGES = "Stages"
 """What is counted while stages are carried out."""
 
 
-def carry_out(
-    root: Path,
-    stages: Iterable[Stage],
-    *,
-    cache: Path | None = None,
-    workers: int | None = None,
-    datasets: Datasets | None = None,
-) -> None:
-    """Carry out stages that were laid down, in order; what fails is recorded, and the others go on.
+@dataclass(frozen=True)
+class Work:
+    """Where stages are carried out, and with what; any process of the study can be handed it.
 
-    Those that are done, and those that another process is at, are left as they are. Damaged files
-    are set aside, and what they held is recomputed.
-
-    Args:
+    Attributes:
         root: The study's folder.
-        stages: A stage after those that it starts from.
         cache: See `run_stage`, as are the others.
         workers: Likewise.
-        datasets: Likewise.
+    """
+
+    root: Path
+    cache: Path | None = None
+    workers: int | None = None
+
+
+def carry_out_stage(
+    work: Work, stage: Stage, datasets: Datasets | None = None
+) -> StageEnded | None:
+    """Carry out a stage that was laid down; a failure is recorded and told, not raised.
+
+    What is done is left as it is. Damaged files are set aside, and what they held is recomputed.
+
+    Args:
+        work: Where and with what.
+        stage: Which.
+        datasets: The study's, where they are prepared already.
+
+    Returns:
+        How it ended; None if another process is at it, or at the stage that it starts from.
 
     Raises:
         DiskFullError: Then the other stages cannot be written either.
     """
-    stages = list(stages)
-    with counting(STAGES, len(stages)) as advance:
-        for stage in stages:
-            tell(_carry_out(root, stage, cache, workers, datasets))
-            advance(1)
-
-
-def _carry_out(
-    root: Path, stage: Stage, cache: Path | None, workers: int | None, datasets: Datasets | None
-) -> StageEnded:
-    folder = RunFolder(root / stage.folder)
+    folder = RunFolder(work.root / stage.folder)
     with folder.claim() as claimed:
         if not claimed:
-            return StageEnded(stage.name, "kept", "running elsewhere")
+            return None
         for sentence in folder.repair(stage.seed):
             tell(Note(sentence))
         folder.lay_down(stage)  # it may have been damaged
         if folder.status == "done":
             return StageEnded(stage.name, "kept", "done")
-        start = "done" if stage.start is None else RunFolder(root / stage.start).status
+        start = "done" if stage.start is None else RunFolder(work.root / stage.start).status
         if start == "running":
-            why = "its pretraining runs elsewhere; run this again after it"
-            return StageEnded(stage.name, "kept", why)
+            return None
         try:
             if start != "done":
-                needed = RunFolder(root / str(stage.start)).stage()
+                needed = RunFolder(work.root / str(stage.start)).stage()
                 raise VitrialError(f"{needed.name} has not been completed.")
-            run_stage(root, stage.key, cache=cache, workers=workers, datasets=datasets)
+            run_stage(
+                work.root, stage.key, cache=work.cache, workers=work.workers, datasets=datasets
+            )
         except DiskFullError as error:
             with suppress(DiskFullError):
                 folder.fail(str(error))
@@ -82,3 +87,28 @@ def _carry_out(
             folder.fail(why, traceback.format_exc())
             return StageEnded(stage.name, "failed", why)
     return StageEnded(stage.name, "done")
+
+
+def carry_out_apart(work: Work, stage: Stage) -> list[Event]:
+    """Carry out a stage where nobody listens.
+
+    Returns:
+        What a listener elsewhere should hear afterwards: notes, the last epoch, and the end.
+    """
+    told: list[Event] = []
+    with listening(told.append):
+        ended = carry_out_stage(work, stage)
+    notes = [event for event in told if isinstance(event, Note)]
+    epochs = [event for event in told if isinstance(event, EpochEnded)]
+    return [*notes, *epochs[-1:], ended or StageEnded(stage.name, "kept", "runs elsewhere")]
+
+
+def layers(stages: list[Stage]) -> list[list[Stage]]:
+    """The stages by how many others come before them: those of a layer need none of each other."""
+    depth: dict[str, int] = {}
+    for stage in stages:  # a stage comes after what it starts from
+        depth[stage.folder] = 0 if stage.start is None else 1 + depth.get(stage.start, -1)
+    found: list[list[Stage]] = [[] for _ in range(1 + max(depth.values(), default=-1))]
+    for stage in stages:
+        found[depth[stage.folder]].append(stage)
+    return found

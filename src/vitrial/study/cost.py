@@ -96,27 +96,54 @@ def measure_costs(protocol: Protocol, threads: int | None = None, rounds: int = 
         torch.set_num_threads(before)
 
 
+class TrainingStep:
+    """A step of a backbone's training on images that are made up; a call takes it.
+
+    Args:
+        name: Of the backbone.
+        protocol: Its recipe, and the size and channels of images.
+        fabric: Device and precision.
+    """
+
+    def __init__(self, name: str, protocol: Protocol, fabric: Fabric) -> None:
+        self.recipe, self.fabric = protocol.recipe, fabric
+        channels, crop = protocol.image.channels, protocol.augment.crop
+        self.model = build_backbone(name, CLASSES, channels, crop)
+        self.model = self.model.to(memory_format=torch.channels_last)
+        optimizer: Any = build_optimizer(
+            self.model, self.recipe.optimizer, self.recipe.base_lr, self.recipe.weight_decay
+        )
+        self.network, self.optimizer = fabric.setup(self.model, optimizer)
+        self.network.train()
+        n = self.recipe.batch_size
+        self.inputs = torch.rand(n, channels, crop, crop, device=fabric.device)
+        self.targets = torch.arange(n, device=fabric.device) % CLASSES
+
+    def __call__(self) -> None:
+        """Take the step; a GPU may still be at it afterwards."""
+        train_step(
+            self.network,
+            self.optimizer,
+            self.inputs,
+            self.targets,
+            None,
+            self.recipe.clip_norm,
+            self.fabric,
+        )
+
+
 def _training(name: str, protocol: Protocol, fabric: Fabric) -> dict[str, float]:
     """One round of steps of one backbone."""
-    recipe, channels, crop = protocol.recipe, protocol.image.channels, protocol.augment.crop
-    model = build_backbone(name, CLASSES, channels, crop).to(memory_format=torch.channels_last)
-    optimizer: Any = build_optimizer(model, recipe.optimizer, recipe.base_lr, recipe.weight_decay)
-    network, optimizer = fabric.setup(model, optimizer)
-    network.train()
-    inputs = torch.rand(recipe.batch_size, channels, crop, crop, device=fabric.device)
-    targets = torch.arange(recipe.batch_size, device=fabric.device) % CLASSES
-
-    def step() -> None:
-        train_step(network, optimizer, inputs, targets, None, recipe.clip_norm, fabric)
-
+    step = TrainingStep(name, protocol, fabric)
+    images = STEPS * protocol.recipe.batch_size
     step()  # the optimizer's averages are there from now on
     found: dict[str, float] = {
-        "training_bytes": _peak(step, fabric, model, optimizer.optimizer, inputs)
+        "training_bytes": _peak(step, fabric, step.model, step.optimizer.optimizer, step.inputs)
     }
-    joules, started, images = _joules(fabric), time.perf_counter(), STEPS * recipe.batch_size
+    joules, started = _joules(fabric), time.perf_counter()
     for _ in range(STEPS):
         step()
-    _wait(fabric)
+    wait_for(fabric)
     found["training_images_per_second"] = images / (time.perf_counter() - started)
     if joules is not None:
         found["joules_per_training_image"] = ((_joules(fabric) or 0) - joules) / images
@@ -181,15 +208,16 @@ def _seconds(call: Callable[[], object], fabric: Fabric, times: int) -> float:
     """Median seconds of a call, after one that does not count."""
     seconds = []
     for _ in range(times + 1):
-        _wait(fabric)
+        wait_for(fabric)
         started = time.perf_counter()
         call()
-        _wait(fabric)
+        wait_for(fabric)
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds[1:])
 
 
-def _wait(fabric: Fabric) -> None:
+def wait_for(fabric: Fabric) -> None:
+    """Wait until the device has done what it was given."""
     if fabric.device.type == "cuda":
         torch.cuda.synchronize()
 
@@ -200,7 +228,7 @@ def _joules(fabric: Fabric) -> float | None:
         return None
     import pynvml
 
-    _wait(fabric)
+    wait_for(fabric)
     try:
         pynvml.nvmlInit()
         uuid = torch.cuda.get_device_properties(fabric.device).uuid

@@ -1,12 +1,14 @@
-"""Carrying out a study on this machine, run by run, going on where it was interrupted."""
+"""Carrying out a study, run by run, going on where it was interrupted."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from vitrial.data.audit.audit import audit_prepared
 from vitrial.data.manifest import Dataset
 from vitrial.data.sources.python import with_dataset
+from vitrial.errors import VitrialError
 from vitrial.events import Listener, Note, listening, tell
 from vitrial.layout import AUDIT, PROBLEMS
 from vitrial.protocol import Protocol
@@ -14,8 +16,9 @@ from vitrial.store.history import record_protocol
 from vitrial.store.registration import refuse_foreign_study, register, registered
 from vitrial.store.stage import Stage
 from vitrial.store.study import Study, stale_runs_sentence
-from vitrial.study.carry_out import carry_out
+from vitrial.study.carry_out import Work
 from vitrial.study.datasets import Datasets, fingerprints, prepare_datasets
+from vitrial.study.executors import INLINE, executor_of
 from vitrial.study.plan import plan
 from vitrial.study.preflight import check_stages, preflight, without
 from vitrial.train.launch import computes_bf16
@@ -30,6 +33,8 @@ def run(
     workers: int | None = None,
     listen: Listener | None = None,
     skip_missing: bool = False,
+    executor: str = INLINE,
+    options: Mapping[str, object] | None = None,
 ) -> Study:
     """Carry out a protocol; runs that are done already are kept, interrupted ones resume.
 
@@ -41,6 +46,9 @@ def run(
         workers: Processes that read batches ahead; chosen for the machine if left out.
         listen: Called with each event of `vitrial.events`; the terminal shows them if left out.
         skip_missing: Go on without the arms whose weights, data or memory are missing.
+        executor: What carries the stages out, a file of `vitrial.study.executors`: `inline`, in
+            this process; `local`, in several of this machine; `slurm` or `ray`.
+        options: Of the executor.
 
     Returns:
         The study. Runs that failed are listed in its status, each with its reason.
@@ -50,13 +58,19 @@ def run(
         VitrialError: Something that the runs need is missing, with everything that is; `out` is not
             empty and holds no study, or the disk is full.
     """
+    carry_out = executor_of(executor, options)
     if data is not None:
+        if executor != INLINE:
+            raise VitrialError(
+                f"A data set that was made in Python is known in its own process alone: leave out "
+                f"the executor {executor}, or write the data set to files."
+            )
         protocol = with_dataset(protocol, data)
     root = Path(out) if out is not None else Path("studies") / protocol.name
     refuse_foreign_study(root)
     with listening(listen):
         study, stages, datasets = _lay_down(protocol, root, cache, skip_missing)
-        carry_out(root, stages, cache=cache, workers=workers, datasets=datasets)
+        carry_out(Work(root, cache, workers), stages, datasets)
     return study
 
 

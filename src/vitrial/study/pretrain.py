@@ -22,8 +22,9 @@ from vitrial.seeds import seed_of
 from vitrial.spelling import did_you_mean
 from vitrial.store.run_folder import RunFolder, lay_down
 from vitrial.store.stage import Stage
-from vitrial.study.carry_out import carry_out
+from vitrial.study.carry_out import Work
 from vitrial.study.datasets import prepare_folder
+from vitrial.study.executors import executor_of
 from vitrial.study.plan import content_of
 from vitrial.study.versions import versions_of
 
@@ -87,11 +88,9 @@ def pretrain_folder(
         )
         _refuse_another(out, stage)
         lay_down(out, [stage])
-        carry_out(out, [stage], cache=cache, workers=workers, datasets={stage.dataset: data})
+        executor_of()(Work(out, cache, workers), [stage], {stage.dataset: data})
     folder = RunFolder(out)
-    if (status := folder.status) == "running":
-        raise VitrialError(f"Another process is working in {out}.")
-    if status != "done":
+    if folder.status != "done":
         raise VitrialError(folder.failure())
     return out / WEIGHTS
 

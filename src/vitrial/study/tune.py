@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from vitrial.seeds import seed_of
 from vitrial.store.registration import refuse_foreign_study, register
 from vitrial.store.run_folder import RunFolder, lay_down
 from vitrial.store.stage import Stage
-from vitrial.study.carry_out import carry_out
+from vitrial.study.carry_out import Work
 from vitrial.study.datasets import fingerprints, prepare_datasets
+from vitrial.study.executors import INLINE, executor_of
 from vitrial.study.plan import plan
 from vitrial.study.preflight import check_stages, preflight, without
 from vitrial.study.versions import versions_of
@@ -54,6 +56,8 @@ def tune_rates(
     listen: Listener | None = None,
     skip_missing: bool = False,
     overwrite: bool = False,
+    executor: str = INLINE,
+    options: Mapping[str, object] | None = None,
 ) -> Tuning:
     """Train each arm once at each rate and keep the rate of the best validation score.
 
@@ -69,6 +73,8 @@ def tune_rates(
         skip_missing: Go on without the arms whose weights, data or memory are missing; they keep
             their rates.
         overwrite: Whether `tuned.yaml` may be there already.
+        executor: What carries the stages out: see `vitrial.study.execute.run`.
+        options: Likewise.
 
     Raises:
         VitrialError: A rate is impossible, something that the runs need is missing, every arm
@@ -77,6 +83,7 @@ def tune_rates(
     """
     for rate in rates:
         _check_rate(rate, protocol)
+    carry_out = executor_of(executor, options)
     root = Path(out) if out is not None else Path("studies") / protocol.name
     refuse_existing(root / TUNED, overwrite)
     refuse_foreign_study(root)
@@ -94,7 +101,7 @@ def tune_rates(
         for note in notes + [f"Skipped: {arm}. {why}" for arm, why in skipped.items()]:
             tell(Note(note))
         lay_down(root, stages)
-        carry_out(root, stages, cache=cache, workers=workers, datasets=datasets)
+        carry_out(Work(root, cache, workers), stages, datasets)
     tuned_stages = [stage for stage in stages if stage.kind == "tune"]
     scores = _scores(tuned_stages, ENDPOINTS[protocol.endpoint], root)
     tuned = protocol.model_copy(update={"arms": _tuned_arms(protocol, scores)})

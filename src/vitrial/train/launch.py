@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
 from torch.utils import deterministic
 
 
@@ -23,7 +24,8 @@ def launch(precision: Literal["bf16", "fp32"]) -> Fabric:
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # slow, for debugging
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets every launch
     plugin: Any = "bf16-mixed" if precision == "bf16" and computes_bf16() else "32-true"
-    return Fabric(accelerator="auto", devices=1, precision=plugin)
+    # Not Slurm's environment, which Fabric would take for its own wherever it finds `srun`.
+    return Fabric(devices=1, precision=plugin, plugins=LightningEnvironment())
 
 
 def computes_bf16() -> bool:

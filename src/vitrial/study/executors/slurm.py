@@ -1,0 +1,182 @@
+"""On a cluster with Slurm: a job for each stage, through submitit.
+
+The stages of a layer are an array of jobs that begins when the layer before has ended. A job that
+is preempted, or reaches its time limit, writes a checkpoint and is put back into the queue, where
+it goes on. The study's folder, the data and the pixel cache lie on a disk that all nodes share.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from types import FrameType
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from vitrial.events import Event, Note, StageEnded, counting, tell
+from vitrial.store.run_folder import RunFolder
+from vitrial.store.stage import Stage
+from vitrial.study.carry_out import STAGES, Work, carry_out_apart, layers
+from vitrial.study.datasets import Datasets
+from vitrial.study.executors import ExecutorOptions
+from vitrial.terminal import Stopped, stop
+
+REQUIRES = ("slurm", "submitit")
+
+JOBS = "jobs"
+"""The folder of submitit's files and of what jobs print, below the study's."""
+PREEMPTED = signal.SIGUSR2
+"""submitit's signal, which Slurm also sends before the time limit."""
+POLL = 5.0
+"""Seconds between two looks at whether a job has ended."""
+
+
+class Options(ExecutorOptions):
+    """What a job is given; what is left out, the cluster decides.
+
+    Attributes:
+        partition: Of the cluster.
+        account: That is charged.
+        qos: Quality of service.
+        constraint: On the nodes.
+        hours: Time limit of a job, which goes on in another when it is reached.
+        gpus: Of a job.
+        cpus: Of a job.
+        memory_gb: Of a job.
+        at_once: Jobs of a layer at the most.
+        requeues: How often a job may reach its time limit.
+        wait: Whether the command waits for the jobs; `vitrial status` tells of them otherwise.
+        cluster: `slurm`; `local` makes processes of this machine of the jobs, to try them.
+    """
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    hours: float = Field(24, gt=0)
+    gpus: NonNegativeInt = 1
+    cpus: PositiveInt = 4
+    memory_gb: PositiveInt | None = None
+    at_once: PositiveInt = 100
+    requeues: NonNegativeInt = 100
+    wait: bool = True
+    cluster: Literal["slurm", "local"] = "slurm"
+
+
+def execute(work: Work, stages: list[Stage], datasets: Datasets, options: Options) -> None:
+    """Submit every stage, and wait for the jobs unless told otherwise."""
+    shared = replace(work, root=work.root.resolve(), cache=work.cache and work.cache.resolve())
+    left = [s for s in stages if RunFolder(shared.root / s.folder).status != "done"]
+    for stage in stages:
+        if stage not in left:
+            tell(StageEnded(stage.name, "kept", "done"))
+    jobs: dict[Any, Stage] = {}
+    before: list[Any] = []
+    with counting(STAGES, len(left)) as advance:
+        for layer in layers(left):
+            if options.cluster == "local":  # which knows no dependencies
+                _wait_for(jobs, advance)
+            before = _submit(shared, layer, options, before)
+            jobs.update(zip(before, layer, strict=True))
+            tell(Note(f"{len(layer)} jobs submitted: {_numbers(before)}."))
+        tell(Note(f"What they print is in {shared.root / JOBS}."))
+        if options.wait:
+            _wait_for(jobs, advance)
+
+
+def _submit(work: Work, layer: list[Stage], options: Options, before: list[Any]) -> list[Any]:
+    """Submit the stages of a layer as an array of jobs, to begin after the jobs before."""
+    import submitit
+
+    executor = submitit.AutoExecutor(
+        work.root / JOBS, cluster=options.cluster, slurm_max_num_timeout=options.requeues
+    )
+    executor.update_parameters(timeout_min=math.ceil(60 * options.hours))
+    if options.cluster == "slurm":
+        given: dict[str, Any] = {
+            "partition": options.partition,
+            "account": options.account,
+            "qos": options.qos,
+            "constraint": options.constraint,
+            "mem": options.memory_gb and f"{options.memory_gb}GB",
+            "gpus_per_node": options.gpus or None,
+            # Whatever the others came to: a stage whose start failed says so itself.
+            "dependency": f"afterany:{_numbers(before)}" if before else None,
+        }
+        executor.update_parameters(
+            name="vitrial",
+            cpus_per_task=options.cpus,
+            slurm_array_parallelism=options.at_once,
+            **{f"slurm_{key}": value for key, value in given.items() if value is not None},
+        )
+    with executor.batch():
+        return [executor.submit(_Job(work, stage)) for stage in layer]
+
+
+def _wait_for(jobs: dict[Any, Stage], advance: Callable[[int], None]) -> None:
+    """Wait for jobs, tell how each stage ended, and forget them."""
+    try:
+        while jobs:
+            for job in [job for job in jobs if job.done(force_check=True)]:
+                stage = jobs.pop(job)
+                for event in _events_of(job, stage):
+                    tell(event)
+                advance(1)
+            if jobs:
+                time.sleep(POLL)
+    except (KeyboardInterrupt, Stopped):
+        way = f"`vitrial status` tells of them, `scancel {_numbers(jobs)}` ends them"
+        tell(Note(f"The jobs go on: {way}."))
+        raise
+
+
+def _numbers(jobs: Iterable[Any]) -> str:
+    """The numbers of jobs; those of an array have one."""
+    return ",".join(dict.fromkeys(job.job_id.partition("_")[0] for job in jobs))
+
+
+def _events_of(job: Any, stage: Stage) -> list[Event]:
+    """What a job that has ended would have told."""
+    try:
+        events: list[Event] = job.result()
+        return events
+    except Exception:  # submitit has several, and passes on those of unpickling
+        where = job.paths.stderr
+        why = f"its job {job.job_id} ended early ({job.state.lower()}): see {where}"
+        return [StageEnded(stage.name, "failed", why)]
+
+
+class _Job:
+    """A stage as a job: what submitit calls on a node, and again after each requeueing."""
+
+    def __init__(self, work: Work, stage: Stage) -> None:
+        self.work, self.stage = work, stage
+
+    def __call__(self) -> list[Event]:
+        """Carry the stage out; being preempted ends the process, with a checkpoint."""
+        # submitit's handler, which puts the job back into the queue and ends the process.
+        requeue: Any = signal.getsignal(PREEMPTED)
+        asked: list[int] = []
+
+        def preempt(number: int, frame: FrameType | None) -> None:
+            asked.append(number)
+            stop(number, frame)
+
+        signal.signal(PREEMPTED, preempt)
+        signal.signal(signal.SIGTERM, stop)  # Slurm itself requeues what it ended by this alone
+        try:
+            return carry_out_apart(self.work, self.stage)
+        except Stopped:
+            if asked:
+                requeue(PREEMPTED, None)
+            raise
+
+    def checkpoint(self) -> Any:
+        """What is put back into the queue: the same, since all that was done is in the folder."""
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self)
