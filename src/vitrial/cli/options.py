@@ -38,6 +38,8 @@ Port = Annotated[
         min=0,
         max=65535,
         show_default="a free one, the same if it can",
+    ),
+]
 Executor = Annotated[
     str,
     typer.Option(
