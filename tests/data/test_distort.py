@@ -10,7 +10,6 @@ from scipy import stats
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from vitrial.data import distort
 from vitrial.data.distort import Distortions, distort_, draw_distortions
 
 SIZES = [(224, 224), (33, 20), (8, 8), (3, 5), (2, 2), (1, 1)]
@@ -177,22 +176,8 @@ def test_threads_change_nothing() -> None:
         for n in (1, 2):
             torch.set_num_threads(n)
             assert torch.equal(distort_(images.clone(), distortions), expected)
-            whole = images.clone()
-            distort._distort_(whole, distortions)
-            assert torch.equal(whole, expected)
     finally:
         torch.set_num_threads(threads)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("height", "width"), SIZES)
-def test_batched_operations_equal_single_ones(height: int, width: int, channels: int) -> None:
-    """What a GPU does with a whole batch, done on the CPU."""
-    images = random_images(12, height, width, channels)
-    distortions = draw_distortions(12, 0.5, 0.7, (0.1, 3), 0.5, seeded(4))
-    whole = images.clone()
-    distort._distort_(whole, distortions)
-    assert torch.equal(whole, distort_(images, distortions))
 
 
 def test_chances_and_ranges() -> None:

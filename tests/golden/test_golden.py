@@ -8,9 +8,10 @@ import pytest
 import torch
 from golden_values import RECORD, VERSION, golden_values
 
-# Rounding of float32 differs between processors in the seventh digit, and grows about tenfold in
-# the few steps of these trainings; a changed recipe shows in the second or third.
-RELATIVE, ABSOLUTE = 2e-3, 2e-4
+# Rounding of float32 differs between processors in the seventh digit, and grows in the few steps of
+# these trainings: between one with AMX and one without, to 3e-4 in logits of which the largest is
+# 0.9. A changed recipe shows in the second or third digit.
+RELATIVE, ABSOLUTE = 2e-3, 1e-3
 
 
 def differences(found, recorded):

@@ -8,15 +8,13 @@ threads, whatever else is in its batch, and after a resume.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from vitrial.data.each_image import for_each_image
 from vitrial.protocol import Augment, Jitter
 
 TRIES = 10  # draws of a crop before the central one is taken, as in torchvision
@@ -109,18 +107,6 @@ def uniform(n: int, k: int, generator: Generator, low: float = 0, high: float = 
     return low + (high - low) * torch.rand(n, k, dtype=torch.float64, generator=generator)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Steps on one image are so short that threads would mostly wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@one_thread()
 def augment_batch(images: Tensor, views: Views, crop: int) -> Tensor:
     """Apply one view to each image: crop and resize (antialiased), flip, jitter colors.
 
@@ -142,13 +128,18 @@ def augment_batch(images: Tensor, views: Views, crop: int) -> Tensor:
         raise ValueError(f"expected a view for each of {n} images, got {len(views)}")
     shape = (n, channels, crop, crop)
     out = torch.empty(shape, device=images.device, memory_format=torch.channels_last)
-    # One image at a time stays in a CPU's cache; a GPU is filled by the whole batch.
-    chunk = 1 if images.device.type == "cpu" else max(1, n)
-    for start in range(0, n, chunk):
-        rows = slice(start, start + chunk)
-        planes = _resized_crops(images[rows], views[rows], crop)
-        _jitter_(planes, views[rows])
-        out[rows] = planes
+    if images.is_cuda:
+        from vitrial.data.whole_batch import augment_whole
+
+        return out.copy_(augment_whole(images, views, crop))
+    boxes, flips, order = views.crops.tolist(), views.flips.tolist(), views.order.tolist()
+
+    def view(i: int) -> None:
+        planes = _resized_crop(images[i], boxes[i], flips[i], crop)
+        _jitter_(planes, views.factors[i], order[i])
+        out[i] = planes[0]
+
+    for_each_image(view, n)
     return out
 
 
@@ -173,33 +164,21 @@ def central_batch(images: Tensor, crop: int) -> Tensor:
     return central.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
-def _resized_crops(images: Tensor, views: Views, crop: int) -> Tensor:
-    """Crop, flip and resize: float32 (n, C, crop, crop) in [0, 1], C contiguous planes."""
-    n, _, _, channels = images.shape
-    out = torch.empty((n, channels, crop, crop), device=images.device)
-    boxes, flips = views.crops.tolist(), views.flips.tolist()
-    for i, ((top, left, height, width), flip) in enumerate(zip(boxes, flips, strict=True)):
-        box = images[i, top : top + height, left : left + width]
-        box = box.flip([axis for axis in (0, 1) if flip[axis]]).permute(2, 0, 1)[None].float()
-        out[i] = F.interpolate(box, (crop, crop), mode="bilinear", antialias=True)[0]
-    return out.div_(255).clamp_(0, 1)  # rounding may carry white just beyond 1
+def _resized_crop(image: Tensor, box: list[int], flip: list[bool], crop: int) -> Tensor:
+    """Crop, flip and resize: float32 (1, C, crop, crop) in [0, 1], C contiguous planes."""
+    top, left, height, width = box
+    inside = image[top : top + height, left : left + width]
+    inside = inside.flip([axis for axis in (0, 1) if flip[axis]]).permute(2, 0, 1)[None].float()
+    planes = F.interpolate(inside, (crop, crop), mode="bilinear", antialias=True).contiguous()
+    return planes.div_(255).clamp_(0, 1)  # rounding may carry white just beyond 1
 
 
-def _jitter_(images: Tensor, views: Views) -> None:
-    """Apply each image's own operations in its own order, in place, those that coincide at once."""
-    n, channels = images.shape[:2]
-    device, cuda = images.device, images.is_cuda  # CUDA copies small tensors without waiting
-    factors = views.factors.to(device, non_blocking=cuda)[..., None, None, None]
-    order, active = views.order.tolist(), (views.factors != NEUTRAL).tolist()
-    for position, k in product(range(4), range(4 if channels == 3 else 2)):
-        rows = [i for i in range(n) if order[i][position] == k and active[i][k]]
-        if len(rows) == n:
-            OPERATIONS[k](images, factors[:, k])
-        elif rows:
-            index = torch.tensor(rows).to(device, non_blocking=cuda)
-            some = images[index]
-            OPERATIONS[k](some, factors[index, k])
-            images[index] = some
+def _jitter_(planes: Tensor, factors: Tensor, order: list[int]) -> None:
+    """Apply the image's own operations in its own order, in place."""
+    active = (factors != NEUTRAL).tolist()
+    for k in order:
+        if active[k] and (k < 2 or planes.shape[1] == 3):
+            OPERATIONS[k](planes, factors[k])
 
 
 # The operations change float32 (n, C, height, width) in [0, 1], by factors (n, 1, 1, 1). An image

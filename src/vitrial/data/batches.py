@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from vitrial.data.cache import PixelCache
+from vitrial.data.on_device import PixelsOnDevice, ahead, pixels_on
 from vitrial.protocol import Recipe, digest
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 Part = tuple[PixelCache, np.ndarray]
-Item = TypeVar("Item")
 
 
 class CachedImages(Dataset[Batch]):
@@ -25,7 +26,9 @@ class CachedImages(Dataset[Batch]):
         targets: (n,) class indices.
     """
 
-    def __init__(self, cache: PixelCache, rows: np.ndarray, targets: np.ndarray) -> None:
+    def __init__(
+        self, cache: PixelCache | PixelsOnDevice, rows: np.ndarray, targets: np.ndarray
+    ) -> None:
         self.cache, self.rows, self.targets = cache, rows, targets
 
     def __len__(self) -> int:
@@ -34,7 +37,12 @@ class CachedImages(Dataset[Batch]):
     def __getitem__(self, positions: np.ndarray) -> Batch:
         """Images uint8 (b, height, width, channels) and targets int64 (b,) at these positions."""
         images = self.cache.read(self.rows[positions])
-        return torch.from_numpy(images), torch.from_numpy(self.targets[positions])
+        return torch.as_tensor(images), torch.from_numpy(self.targets[positions])
+
+    def on(self, device: torch.device) -> CachedImages | None:
+        """The same images in a GPU's memory; None if they are too many for it."""
+        pixels = pixels_on(self.cache, device)
+        return None if pixels is None else CachedImages(pixels, self.rows, self.targets)
 
 
 class UnlabeledImages(Dataset[torch.Tensor]):
@@ -44,7 +52,7 @@ class UnlabeledImages(Dataset[torch.Tensor]):
         parts: Caches of the same side and channels, each with (n,) rows of it.
     """
 
-    def __init__(self, parts: list[Part]) -> None:
+    def __init__(self, parts: Sequence[tuple[PixelCache | PixelsOnDevice, np.ndarray]]) -> None:
         self.parts = parts
         self.ends = np.cumsum([len(rows) for _, rows in parts])
 
@@ -57,12 +65,19 @@ class UnlabeledImages(Dataset[torch.Tensor]):
 
     def __getitem__(self, positions: np.ndarray) -> torch.Tensor:
         """Images uint8 (b, height, width, channels) at these positions."""
-        out = np.empty((len(positions), *self.parts[0][0].shape[1:]), dtype=np.uint8)
         of = np.searchsorted(self.ends, positions, side="right")
-        for i, (cache, rows) in enumerate(self.parts):
-            if (mine := of == i).any():
-                out[mine] = cache.read(rows[positions[mine] - self.ends[i] + len(rows)])
-        return torch.from_numpy(out)
+        by_part = [np.flatnonzero(of == i) for i in range(len(self.parts))]
+        images = [
+            torch.as_tensor(cache.read(rows[positions[mine] - end + len(rows)]))
+            for (cache, rows), end, mine in zip(self.parts, self.ends, by_part, strict=True)
+        ]
+        return images[0] if len(images) == 1 else torch.cat(images)[np.argsort(np.hstack(by_part))]
+
+    def on(self, device: torch.device) -> UnlabeledImages | None:
+        """The same images in a GPU's memory; None if they are too many for it."""
+        parts = [(pixels_on(cache, device), rows) for cache, rows in self.parts]
+        there = [(pixels, rows) for pixels, rows in parts if pixels is not None]
+        return UnlabeledImages(there) if len(there) == len(parts) else None
 
 
 def training_order(
@@ -96,12 +111,22 @@ def evaluation_order(n: int, batch_size: int) -> list[np.ndarray]:
     return np.split(np.arange(n), range(batch_size, n, batch_size))
 
 
-def load(images: Dataset[Item], order: list[np.ndarray], workers: int) -> DataLoader[Item]:
-    """Iterate over the batches; `workers` processes read ahead, and change no bit."""
-    return DataLoader(
-        images,
-        sampler=order,
-        batch_size=None,
-        num_workers=workers,
-        pin_memory=torch.cuda.is_available(),
+def load(
+    images: CachedImages | UnlabeledImages,
+    order: list[np.ndarray],
+    workers: int,
+    device: torch.device,
+) -> Iterable[Any]:
+    """Iterate over the batches.
+
+    For a GPU they come from its own memory where the data set fits into it; else each is copied
+    there while the one before is worked on. On a CPU they stay as they were read. `workers`
+    processes read ahead, and change no bit.
+    """
+    on_gpu = device.type == "cuda"
+    if on_gpu and (there := images.on(device)) is not None:
+        return (there[positions] for positions in order)
+    batches: DataLoader[Any] = DataLoader(
+        images, sampler=order, batch_size=None, num_workers=workers, pin_memory=on_gpu
     )
+    return ahead(batches, device) if on_gpu else batches

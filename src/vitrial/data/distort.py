@@ -7,17 +7,14 @@ whole batch is drawn first; applying it is deterministic.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from vitrial.data.augment import Bounds, one_thread, to_gray, uniform
-
-Operation = Callable[[Tensor], None]
+from vitrial.data.augment import Bounds, to_gray, uniform
+from vitrial.data.each_image import for_each_image
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,6 @@ def draw_distortions(
 
 
 @torch.no_grad()
-@one_thread()
 def distort_(images: Tensor, distortions: Distortions) -> Tensor:
     """Apply each image's own distortions in place; an image without any keeps its bits.
 
@@ -84,30 +80,22 @@ def distort_(images: Tensor, distortions: Distortions) -> Tensor:
     n = len(images)
     if len(distortions) != n:
         raise ValueError(f"expected distortions for each of {n} images, got {len(distortions)}")
-    # One image at a time stays in a CPU's cache; a GPU is filled by the whole batch.
-    chunk = 1 if images.device.type == "cpu" else max(1, n)
-    for start in range(0, n, chunk):
-        rows = slice(start, start + chunk)
-        _distort_(images[rows], distortions[rows])
+    if images.is_cuda:
+        from vitrial.data.whole_batch import distort_whole
+
+        return images.copy_(distort_whole(images, distortions))
+    for_each_image(lambda i: _distort_(images[i : i + 1], distortions[i : i + 1]), n)
     return images
 
 
-def _distort_(images: Tensor, distortions: Distortions) -> None:
-    blurred = distortions.sigma > 0
-    _change_(images, distortions.gray, _grayscale_)
-    _change_(images, blurred, partial(_blur_, sigma=distortions.sigma[blurred]))
-    _change_(images, distortions.solarize, _solarize_)
-
-
-def _change_(images: Tensor, chosen: Tensor, operation: Operation) -> None:
-    """Apply an operation to the images chosen by bool (n,), in place and all at once."""
-    if chosen.all():
-        operation(images)
-    elif chosen.any():  # CUDA copies small tensors without waiting
-        index = chosen.nonzero()[:, 0].to(images.device, non_blocking=images.is_cuda)
-        some = images[index]
-        operation(some)
-        images[index] = some
+def _distort_(image: Tensor, distortion: Distortions) -> None:
+    """Apply the distortions of one image, (1, C, height, width)."""
+    if distortion.gray:
+        _grayscale_(image)
+    if distortion.sigma > 0:
+        _blur_(image, distortion.sigma)
+    if distortion.solarize:
+        _solarize_(image)
 
 
 # The operations change float32 (n, C, height, width) in [0, 1]. Contiguous planes are faster than
@@ -126,7 +114,6 @@ def _solarize_(images: Tensor) -> None:
 def _blur_(images: Tensor, sigma: Tensor) -> None:
     """Convolve columns, then rows, with each image's own Gaussian."""
     taps = _taps(sigma, most=min(images.shape[2:]) - 1)
-    taps = taps.to(images.device, non_blocking=images.is_cuda)
     planes = _convolve(_convolve(images.contiguous(), taps, axis=2), taps, axis=3)
     images.copy_(planes.clamp_(0, 1))  # rounding may carry white just beyond 1
 

@@ -135,7 +135,7 @@ def train_epoch(
     torch.manual_seed(seed_of(training.seed, "dropout", epoch))
     network.train()
     losses: list[torch.Tensor] = []
-    for batch, (pixels, targets) in enumerate(load(images, order, training.workers)):
+    for batch, (pixels, targets) in enumerate(load(images, order, training.workers, fabric.device)):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step + batch, gains, recipe)
         inputs = training_views(

@@ -121,7 +121,9 @@ def _train_epoch(
     network.train()
     watched: list[dict[str, torch.Tensor]] = []
     schedules: dict[str, float] = {}
-    for batch, pixels in enumerate(load(pretraining.images, order, pretraining.workers)):
+    for batch, pixels in enumerate(
+        load(pretraining.images, order, pretraining.workers, fabric.device)
+    ):
         step = epoch * len(order) + batch
         schedules = schedule(step, len(order), optimizer, recipe)
         views = multicrop(

@@ -1,0 +1,138 @@
+"""The views of a whole batch at once, as they are made on a GPU.
+
+They are the views that `augment` and `distort` make image by image, to within rounding. There each
+image stays in a core's cache; here few kernels do the work for all images, since launching hundreds
+takes longer than a step of a small network. What is linear (cropping, flipping and resizing; blur)
+is a product with two matrices per image; the color jitter is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+from vitrial.data.augment import OPERATIONS, Views, to_gray
+from vitrial.data.distort import Distortions
+
+
+def augment_whole(images: Tensor, views: Views, crop: int) -> Tensor:
+    """One view of each image: float32 (n, C, crop, crop) in [0, 1].
+
+    Args:
+        images: uint8 (n, height, width, C) on any device, C = 3, or 1 (without saturation, hue).
+        views: n views, drawn for this height and width.
+        crop: Side of the output in pixels.
+    """
+    _, height, width, _ = images.shape
+    device = images.device
+    top, left, tall, wide = views.crops.to(device, non_blocking=True).unbind(1)
+    flips = views.flips.to(device, non_blocking=True)
+    rows = resampling(top, tall, flips[:, 0], height, crop)
+    columns = resampling(left, wide, flips[:, 1], width, crop)
+    planes = images.permute(0, 3, 1, 2).float()
+    resized = rows[:, None] @ planes @ columns[:, None].mT
+    factors = views.factors.to(device, non_blocking=True)
+    order = views.order.to(device, non_blocking=True)
+    return _jitter(device.type)(resized.div(255).clamp(0, 1), factors, order)
+
+
+def resampling(start: Tensor, length: Tensor, flip: Tensor, side: int, crop: int) -> Tensor:
+    """Matrices that cut a stretch out of an axis, flip it and resize it, antialiased.
+
+    The weights are those of torch's `interpolate(mode="bilinear", antialias=True)`: a triangle
+    around the place of each output pixel, as wide as the stretch is reduced, summing to 1.
+
+    Args:
+        start: int64 (n,), first pixel of the stretch.
+        length: int64 (n,), its pixels.
+        flip: bool (n,), whether it is reversed.
+        side: Pixels of the axis.
+        crop: Pixels after resizing.
+
+    Returns:
+        float32 (n, crop, side).
+    """
+    n, device = len(start), start.device
+    start, length = start.double().view(n, 1, 1), length.double().view(n, 1, 1)
+    output = torch.arange(crop, device=device, dtype=torch.float64).view(1, crop, 1)
+    output = torch.where(flip.view(n, 1, 1), crop - 1 - output, output)
+    scale = length / crop
+    middle = start + scale * (output + 0.5)
+    pixel = torch.arange(side, device=device, dtype=torch.float64)
+    weight = (1 - (pixel + 0.5 - middle).abs() / scale.clamp(min=1)).clamp(min=0)
+    weight = weight * ((pixel >= start) & (pixel < start + length))
+    return (weight / weight.sum(2, keepdim=True)).float()
+
+
+@lru_cache
+def _jitter(device: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """`jittered`, compiled where that takes kernels together; Triton is not on every machine."""
+    compiles = device == "cuda" and find_spec("triton") is not None
+    return torch.compile(jittered, dynamic=True) if compiles else jittered
+
+
+def jittered(images: Tensor, factors: Tensor, order: Tensor) -> Tensor:
+    """Each image's color operations in its own order.
+
+    Args:
+        images: float32 (n, C, height, width) in [0, 1], C = 3, or 1 (without saturation, hue).
+        factors: float32 (n, 4), as in `Views`.
+        order: int64 (n, 4), as in `Views`.
+    """
+    operations = OPERATIONS if images.shape[1] == 3 else OPERATIONS[:2]
+    for place in range(4):
+        operation = order[:, place, None, None, None]
+        changed = images
+        for k, change in enumerate(operations):
+            done = images.clone()
+            change(done, factors[:, k, None, None, None])
+            changed = torch.where(operation == k, done, changed)
+        images = changed
+    return images
+
+
+def distort_whole(images: Tensor, distortions: Distortions) -> Tensor:
+    """Each image's own distortions: float32 (n, C, height, width) in [0, 1].
+
+    Args:
+        images: float32 (n, C, height, width) in [0, 1] on any device.
+        distortions: Those of n images.
+    """
+    device, (height, width) = images.device, images.shape[2:]
+    gray = distortions.gray.to(device, non_blocking=True)[:, None, None, None]
+    solarize = distortions.solarize.to(device, non_blocking=True)[:, None, None, None]
+    sigma = distortions.sigma.to(device, non_blocking=True)
+    images = torch.where(gray, to_gray(images), images)
+    rows, columns = blurring(sigma, height, height, width), blurring(sigma, width, height, width)
+    images = (rows[:, None] @ images @ columns[:, None].mT).clamp(0, 1)
+    return torch.where(solarize, torch.minimum(images, 1 - images), images)
+
+
+def blurring(sigma: Tensor, side: int, *sides: int) -> Tensor:
+    """Matrices that convolve an axis, mirrored at its ends, with Gaussians reaching 3 sigma.
+
+    Args:
+        sigma: float32 (n,), standard deviations in pixels, 0 for none.
+        side: Pixels of the axis.
+        sides: Of both axes; the reach is smaller than either.
+
+    Returns:
+        float32 (n, side, side).
+    """
+    sigma = sigma.double().view(-1, 1, 1)
+    reach = (3 * sigma).ceil().clamp(max=min(sides) - 1)
+
+    def weight(offset: Tensor) -> Tensor:
+        exponent = (offset / sigma.clamp(min=1e-6)).square().div(-2)
+        return exponent.exp().masked_fill(offset.abs() > reach, 0)
+
+    pixel = torch.arange(side, device=sigma.device, dtype=torch.float64)
+    output, end = pixel[:, None], side - 1
+    matrix = weight(pixel - output)
+    matrix = matrix + weight(-pixel - output) * (pixel > 0)
+    matrix = matrix + weight(2 * end - pixel - output) * (pixel < end)
+    return (matrix / matrix.sum(2, keepdim=True)).float()
