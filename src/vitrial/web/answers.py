@@ -115,16 +115,17 @@ class Arm:
     def answer(self, pixels: np.ndarray, cache: PixelCache) -> ArmAnswer:
         """What it makes of an image, uint8 (height, width, channels)."""
         trained, batch = self.trained, torch.from_numpy(pixels[None])
-        logits, features = outputs(trained.model, batch, trained.view, trained.autocast)
+        given = outputs(trained.model, batch, trained.view, trained.autocast)
+        logits, features = (part.cpu().numpy() for part in given)
         found = trained.maps(batch, trained.headline)
-        rows, distances = (one[0] for one in self.neighborhood.nearest(features.numpy()))
+        rows, distances = (one[0] for one in self.neighborhood.nearest(features))
         near = self.training.iloc[rows]
         pictures = cache.read(near["row"].to_numpy(np.int64))
         named = zip(near["image"], near["label"], 1 - distances, pictures, strict=True)
         return ArmAnswer(
             arm=self.name,
-            logits=logits[0].numpy(),
-            probabilities=probabilities_of(logits[0].numpy() / self.temperature),
+            logits=logits[0],
+            probabilities=probabilities_of(logits[0] / self.temperature),
             temperature=self.temperature,
             method=trained.headline,
             map=found.values[0],
