@@ -2,46 +2,129 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from markupsafe import Markup
 
-from vitrial.report.figures.curves import COLORS, STYLES
+from vitrial.report.figures.panels import Panel, grid, key
+from vitrial.report.figures.svg import (
+    ROW,
+    SIZE,
+    WIDTH,
+    Scale,
+    color,
+    line,
+    mark,
+    picture,
+    scale,
+    segment,
+    text,
+    x_axis,
+    y_axis,
+)
+
+LEFT, GAP, SIDE, HEIGHT = 34.0, 26.0, 146.0, 190.0
+"""Room for the values of the vertical axis, between two squares; their side, and a curve's height."""
+SHARES = (0.0, 0.5, 1.0)
+BELOW = 0.25
+"""A net benefit is shown down to so much of the highest: below, acting is clearly harmful."""
 
 
-def trust_curves(reliability: pd.DataFrame, net_benefit: pd.DataFrame | None) -> Figure:
-    """Accuracy by confidence, before and after the temperature, and net benefit by threshold.
+def reliability_plots(table: pd.DataFrame, panels: Sequence[Panel]) -> Markup:
+    """Accuracy by confidence before and after the temperature, side by side; a plot per panel.
 
     Args:
-        reliability: Of `vitrial.compare.temperature.reliability_table`, with a column `when`.
-        net_benefit: Of `vitrial.compare.decisions.net_benefit_table`; None draws no decision curve.
+        table: Of `vitrial.compare.temperature.reliability_table`, with a column `when`.
+        panels: Which arms share a plot.
     """
-    count = 2 if net_benefit is None else 3
-    figure = Figure(figsize=(3.6 * count, 3.6), layout="constrained")
-    panels = list(figure.subplots(1, count))
-    for axes, when in zip(panels, ("before", "after"), strict=False):
-        axes.plot([0, 1], [0, 1], color="#888888", linewidth=1)
-        of = reliability[reliability["when"] == when]
-        _lines(axes, of, "confidence", "accuracy")
-        axes.set(xlabel=f"confidence, {when} temperature", ylabel="share of answers right")
-    if net_benefit is not None:
-        axes, arms = panels[-1], net_benefit[net_benefit["less"] == ""]
-        _lines(axes, arms, "threshold", "value")
-        everyone = arms.groupby("threshold")["act_on_all"].first()
-        axes.plot(everyone.index, everyone, color="#888888", linewidth=1)
-        top = max(arms["value"].max(), everyone.max())
-        axes.set(xlabel="probability from which one acts", ylabel="net benefit")
-        axes.set_ylim(-0.25 * top, 1.1 * top)
-        axes.axhline(0, color="#888888", linewidth=1)
-    for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    return figure
+    return grid(
+        _reliability(f"reliability-{place}", table, panel) for place, panel in enumerate(panels, 1)
+    )
 
 
-def _lines(axes: Axes, table: pd.DataFrame, x: str, y: str) -> None:
-    for i, (arm, of) in enumerate(table.groupby("arm", sort=False)):
-        color, style = COLORS[i % len(COLORS)], STYLES[i // len(COLORS) % len(STYLES)]
-        axes.plot(of[x], of[y], color=color, linestyle=style, marker=".", label=arm)
+def _reliability(name: str, table: pd.DataFrame, panel: Panel) -> Markup:
+    legend, top = _legend(panel)
+    top += 3 * ROW
+    parts = [legend, text(0, top - 8 - ROW, "share of answers that are right", "label")]
+    for place, when in enumerate(("before", "after")):
+        start = LEFT + place * (SIDE + GAP)
+        x, y = Scale(0, 1, start, start + SIDE), Scale(0, 1, top + SIDE, top)
+        parts.append(text(start, top - 8, f"{when} temperature"))
+        parts.append(x_axis(x, y, "confidence", SHARES))
+        if place == 0:
+            parts.append(y_axis(x, y, SHARES))
+        parts.append(segment(x(0), y(0), x(1), y(1), "reference"))
+        parts += _lines(x, y, table[table["when"] == when], ("confidence", "accuracy"), panel)
+    return picture(
+        name,
+        f"Reliability, {panel.title}",
+        "How often answers of each confidence are right, before and after the temperature; on the "
+        "diagonal confidence is what it says, below it the model is overconfident.",
+        top + SIDE + 2.4 * ROW,
+        parts,
+    )
+
+
+def decision_plots(table: pd.DataFrame, panels: Sequence[Panel], positive: str) -> Markup:
+    """Net benefit by the probability from which one acts; a plot per panel.
+
+    Args:
+        table: Of `vitrial.compare.decisions.net_benefit_table`.
+        panels: Which arms share a plot.
+        positive: The class that is acted on.
+    """
+    arms = table[table["less"] == ""]
+    everyone = arms.groupby("threshold")["act_on_all"].first()
+    top = max(arms["value"].max(), everyone.max())
+    return grid(
+        _decision(f"decision-{place}", arms, everyone, top, panel, positive)
+        for place, panel in enumerate(panels, 1)
+    )
+
+
+def _decision(
+    name: str, arms: pd.DataFrame, everyone: pd.Series, highest: float, panel: Panel, positive: str
+) -> Markup:
+    legend, top = _legend(panel)
+    top += 2 * ROW
+    x = Scale(0, 1, LEFT + 14, WIDTH - 8)
+    y = scale([-BELOW * highest, highest], top + HEIGHT, top)
+    floor = y.low
+
+    def place(p: float, value: float) -> tuple[float, float]:
+        return x(p), y(value) if value >= floor else float("nan")
+
+    all_of_them = [place(p, value) for p, value in everyone.items()]
+    parts = [legend, text(0, top - 6, "net benefit per image", "label")]
+    parts.append(y_axis(x, y))
+    parts.append(x_axis(x, y, "probability from which one acts"))
+    parts.append(segment(x.start, y(0), x.end, y(0), "reference"))
+    parts.append(line(all_of_them, "reference"))
+    parts.append(text(x.end, y(0) + SIZE + 1, "act on none", "muted", "end"))
+    parts.append(text(x.start + 4, y(everyone.iloc[0]) - 6, "act on all", "muted"))
+    parts += _lines(x, y, arms[arms["value"] >= floor], ("threshold", "value"), panel)
+    return picture(
+        name,
+        f"Net benefit of acting on {positive}, {panel.title}",
+        f"Net benefit of acting on {positive} from each probability on, beside acting on all "
+        "images and on none.",
+        top + HEIGHT + 2.4 * ROW,
+        parts,
+    )
+
+
+def _legend(panel: Panel) -> tuple[Markup, float]:
+    return key([(label, panel.series[arm], "") for arm, label in panel.labels.items()], panel.title)
+
+
+def _lines(
+    x: Scale, y: Scale, table: pd.DataFrame, columns: tuple[str, str], panel: Panel
+) -> list[Markup]:
+    parts = []
+    for arm in panel.labels:
+        values = table.loc[table["arm"] == arm, list(columns)].to_numpy(dtype=float)
+        points = [(x(first), y(second)) for first, second in values]
+        parts.append(line(points, f"line {color(panel.series[arm])}"))
+        parts += [mark(*point, panel.series[arm], 3.0) for point in points]
+    return parts
