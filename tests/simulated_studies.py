@@ -47,7 +47,9 @@ def write_study(root, protocol, qualities, images=300, shares=SHARES, seed=1):
     flat = [quality for of_arm in qualities.values() for quality in of_arm]
     logits = iter(draw_logits(test, flat, generator))
     facts = {"image": [f"i{i}" for i in range(len(test.targets))], "target": test.targets}
-    table = pd.DataFrame(facts | {"group": test.groups.astype(str), "split": "test"})
+    labels = np.array(list("abcdefghij"))[test.targets]
+    facts |= {"label": labels, "group": test.groups.astype(str), "split": "test"}
+    table = pd.DataFrame(facts)
     stages = []
     for arm, of_arm in qualities.items():
         for repetition, _ in enumerate(of_arm, 1):

@@ -1,7 +1,6 @@
-import re
-
 import pytest
 
+from drawn import axis, ends, marks, plots, texts
 from simulated_studies import CNN, VIT, protocol, write_study
 from vitrial.report.sections import verdict
 from vitrial.report.snapshot import Snapshot
@@ -29,15 +28,13 @@ def test_the_section_says_the_answer_its_limits_and_what_was_amended(study):
 
 
 def test_the_plot_has_each_interval_in_place(study):
-    (plot,) = verdict.plots(study.verdict())
-    (row,) = plot["rows"]
-    assert 0 < plot["margins"][0] < plot["zero"] < plot["margins"][1]
-    assert plot["zero"] == pytest.approx(plot["width"] / 2)
-    assert plot["margins"][1] < row["low"] < row["middle"] < row["high"] < plot["width"]
-    effect = study.verdict()[0].effect
-    scale = (row["high"] - row["low"]) / (effect.high - effect.low)
-    assert row["middle"] - plot["zero"] == pytest.approx(scale * effect.difference, abs=0.5)
-    assert len(re.findall("<circle", verdict.render(Snapshot(study)))) == 1
+    (svg,) = plots(verdict.render(Snapshot(study)))
+    (row,) = {id(f.effect): f for f in study.verdict()}.values()
+    effect, x = row.effect, axis(svg, "x")
+    assert [x(mark.x) for mark in marks(svg)] == pytest.approx([effect.difference], abs=2e-3)
+    ((low, _, high, _),) = ends(svg)
+    assert (x(low), x(high)) == pytest.approx((effect.low, effect.high), abs=2e-3)
+    assert f"{CNN} − {VIT}, random" in texts(svg)
 
 
 def test_a_study_of_one_arm_has_no_section(tmp_path):

@@ -7,6 +7,8 @@ from functools import cached_property
 
 import pandas as pd
 
+from vitrial.compare.aligned import Aligned, align
+from vitrial.compare.cautions import Run, comparable_runs
 from vitrial.compare.findings import Finding
 from vitrial.data.audit.audit import Audit
 from vitrial.errors import Problem
@@ -85,6 +87,16 @@ class Snapshot:
     def findings(self) -> list[Finding]:
         """See `Study.verdict`."""
         return findings_of(self.protocol, self.runs)
+
+    @cached_property
+    def test(self) -> Aligned | None:
+        """The runs that can be compared, on the test images; None before one is finished."""
+        runs = [Run(run.entry.arm, run.entry.repetition or 1, run.test) for run in self.runs]
+        comparable, _ = comparable_runs(runs)
+        named = [
+            (f"{run.arm}, repetition {run.repetition}", run.arm, run.test) for run in comparable
+        ]
+        return align(named, "test") if named else None
 
     @cached_property
     def data_size(self) -> DataSize | None:

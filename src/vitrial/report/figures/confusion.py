@@ -22,7 +22,7 @@ from vitrial.report.figures.svg import (
 
 SHADES = 10
 """Steps of a cell's color: cells of one shade are one path, so that 40 classes stay small."""
-LARGEST, NAMES = 52.0, 130.0
+LARGEST, NAMES = 52.0, 150.0
 """Side of a cell, and room for the names of classes, at most."""
 SHORTEST = SIZE + 1
 """Cells at least so high have their class's name beside them; of lower ones some are numbered."""
@@ -53,8 +53,7 @@ def confusion_map(name: str, title: str, counts: np.ndarray, classes: Sequence[s
     top = 3 * ROW
     parts = [
         text(0, ROW - 4, shortened(title, BOLD * WIDTH), "title"),
-        text(left, top - ROW - 4, "answer →", "label"),
-        text(0, top - 4, "truth ↓", "label"),
+        text(0, top - ROW - 4, "truth ↓   answer →", "label"),
     ]
     parts += _cells(shares, left, top, side)
     parts.append(rectangle(left, top, left + n * side, top + n * side, "frame"))

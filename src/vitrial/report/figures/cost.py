@@ -133,7 +133,9 @@ def _free(
             ("middle", px, px - width / 2),
         ):
             box = (low, py + dy - half, low + width, py + dy + half)
-            inside = box[0] >= x.start and box[2] <= WIDTH and y.end - 4 <= box[1] and box[3] <= y.start
+            inside = (
+                box[0] >= x.start and box[2] <= WIDTH and y.end - 4 <= box[1] and box[3] <= y.start
+            )
             if inside and not any(_overlap(box, other) for other in taken):
                 return box, anchor, at
     return None

@@ -54,7 +54,7 @@ class Row:
     """Words, and the intervals below them.
 
     Attributes:
-        label: What the row is of.
+        label: What the row is of; it may have several lines.
         figures: What is said of it, in figures; at the right, or below the label where they are
             long.
         intervals: One or more.
@@ -65,14 +65,25 @@ class Row:
     intervals: tuple[Interval, ...]
 
 
-def row_scale(rows: Sequence[Row], include: Sequence[float] = ()) -> Scale:
-    """The horizontal scale on which every row of one or several plots fits."""
+def row_scale(
+    rows: Sequence[Row], include: Sequence[float] = (), within: tuple[float, float] | None = None
+) -> Scale:
+    """The horizontal scale on which every row of one or several plots fits.
+
+    Args:
+        rows: Of all plots.
+        include: Further values that it has to reach.
+        within: Values that it does not exceed, such as 0 and 1 of a share: wide intervals of few
+            repetitions do, and are cut there.
+    """
     shown = [
         value
         for row in rows
         for one in row.intervals
         for value in (one.value, one.low, one.high, *one.points)
     ]
+    if within:
+        shown = [min(max(value, within[0]), within[1]) for value in shown]
     return scale(shown, EDGE, WIDTH - EDGE, include=include)
 
 
@@ -104,14 +115,13 @@ def forest(
     include = [value for value in (*(band or ()), reference) if value is not None]
     x = x or row_scale(rows, include)
     drawn, top = legend
-    top += 4
+    top += 6
     narrow = any(_too_wide(row) for row in rows)
     marks: list[Markup] = []
     y = top
     for row in rows:
-        y += ROW
-        marks += _words(row, y - 5, narrow)
-        y += ROW * narrow
+        marks += _words(row, y + ROW - 5, narrow)
+        y += ROW * (len(row.label.splitlines()) + narrow)
         for one in row.intervals:
             marks += _interval(x, one, y + STEP / 2 - 4)
             y += STEP
@@ -124,22 +134,27 @@ def forest(
 
 
 def _too_wide(row: Row) -> bool:
-    return width_of(row.label) + width_of(row.figures) + 12 > WIDTH
+    widest = max(map(width_of, row.label.splitlines()), default=0)
+    return bool(row.figures) and widest + width_of(row.figures) + 12 > WIDTH
 
 
 def _words(row: Row, y: float, narrow: bool) -> Iterator[Markup]:
-    room = WIDTH if narrow else WIDTH - width_of(row.figures) - 12
-    yield text(0, y, shortened(row.label, room))
-    if row.figures:
-        x, anchor = (0.0, "start") if narrow else (WIDTH, "end")
-        yield text(x, y + ROW * narrow, row.figures, "figure", anchor)
+    room = WIDTH if narrow or not row.figures else WIDTH - width_of(row.figures) - 12
+    lines = row.label.splitlines()
+    for place, words in enumerate(lines):
+        yield text(0, y + place * ROW, shortened(words, room))
+    if row.figures and narrow:
+        yield text(0, y + len(lines) * ROW, row.figures, "figure")
+    elif row.figures:
+        yield text(WIDTH, y, row.figures, "figure", "end")
 
 
 def _interval(x: Scale, one: Interval, y: float) -> Iterator[Markup]:
     if math.isnan(one.value):
         return
     if not math.isnan(one.low):
-        yield segment(x(one.low), y, x(one.high), y, f"interval {color(one.series)}")
+        low, high = max(one.low, x.low), min(one.high, x.high)
+        yield segment(x(low), y, x(high), y, f"interval {color(one.series)}")
     for point in one.points:
         if not math.isnan(point):
             yield mark(x(point), y, one.series, 3.0, "point")

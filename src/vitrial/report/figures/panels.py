@@ -74,7 +74,7 @@ def panels(arms: Sequence[Arm], shown: Iterable[str]) -> list[Panel]:
 
 
 def series_name(arm: Arm) -> str:
-    """What an arm is called beside others of its initialization: the backbone, and its id if any."""
+    """What an arm is called among those of its initialization: its backbone, and its id."""
     plain = f"{arm.backbone} / {arm.origin}"
     return arm.backbone if arm.name == plain else f"{arm.backbone} ({arm.name})"
 
@@ -103,7 +103,7 @@ def key(
         parts.append(text(34, y - 4, shortened(name, room)))
         if figure:
             parts.append(text(WIDTH, y - 4, figure, "figure", "end"))
-    return Markup("").join(parts), y
+    return element("g", *parts, class_="key"), y
 
 
 def grid(plots: Iterable[Markup]) -> Markup:

@@ -162,7 +162,9 @@ def picture(
     )
 
 
-def text(x: float, y: float, words: str, class_: str | None = None, anchor: str = "start") -> Markup:
+def text(
+    x: float, y: float, words: str, class_: str | None = None, anchor: str = "start"
+) -> Markup:
     """Words with their base line at a place."""
     shown = None if anchor == "start" else anchor
     return element("text", words, x=f"{x:g}", y=f"{y:g}", class_=class_, text_anchor=shown)

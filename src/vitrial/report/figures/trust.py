@@ -25,7 +25,7 @@ from vitrial.report.figures.svg import (
 )
 
 LEFT, GAP, SIDE, HEIGHT = 34.0, 26.0, 146.0, 190.0
-"""Room for the values of the vertical axis, between two squares; their side, and a curve's height."""
+"""Room for the vertical axis's values, between squares; their side, and the height of a curve."""
 SHARES = (0.0, 0.5, 1.0)
 BELOW = 0.25
 """A net benefit is shown down to so much of the highest: below, acting is clearly harmful."""
@@ -95,7 +95,7 @@ def _decision(
     def place(p: float, value: float) -> tuple[float, float]:
         return x(p), y(value) if value >= floor else float("nan")
 
-    all_of_them = [place(p, value) for p, value in everyone.items()]
+    all_of_them = [place(p, value) for p, value in zip(everyone.index, everyone, strict=True)]
     parts = [legend, text(0, top - 6, "net benefit per image", "label")]
     parts.append(y_axis(x, y))
     parts.append(x_axis(x, y, "probability from which one acts"))
