@@ -164,7 +164,8 @@ def test_runs_of_different_precisions_and_machines_are_said_above_every_table(st
         folder.begin(Attempt(machine, {}))
         folder.write_predictions(
             pd.DataFrame(
-                {"split": "test", "target": [0, 1, 2, 3], "knn": 0}
+                {"image": list("abcd"), "label": list("abcd"), "group": list("abcd")}
+                | {"split": "test", "target": [0, 1, 2, 3], "knn": 0}
                 | {f"logit_{c}": [float(c == k) for k in range(4)] for c in range(4)}
             )
         )
