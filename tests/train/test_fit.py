@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +16,7 @@ from vitrial.layout import CHECKPOINT, CHECKPOINT_BEFORE, WEIGHTS
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Augment, Image, Plateau, Recipe, Split
 from vitrial.records import DamagedError
+from vitrial.terminal import Stopped, stoppable
 from vitrial.train.checkpoint import check_checkpoint, copy_of_weights, save_checkpoint
 from vitrial.train.fit import (
     Training,
@@ -66,6 +69,37 @@ def test_a_longer_training_goes_on_from_a_shorter_one(data, tmp_path):
     untimed = {"seconds": 0, "train_seconds": 0}
     for part, other in zip(parts, whole, strict=True):
         assert part | untimed == other | untimed
+
+
+def test_told_to_stop_it_goes_on_within_the_epoch_to_the_bit(data, tmp_path, monkeypatch):
+    def with_dropout():
+        model = model_for(data)
+        model.drop_rate = 0.5
+        return model
+
+    training = training_on(data)
+    fabric = launch(training.recipe.precision)
+    whole = fit(with_dropout(), training, tmp_path / "whole", fabric)
+    steps, train = [], train_step
+    stops = (2, whole[0]["steps"] + 1)  # in the first epoch, and in the second
+
+    def stopping(*arguments):
+        steps.append(train(*arguments))
+        if len(steps) in stops:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return steps[-1]
+
+    monkeypatch.setattr("vitrial.train.fit.train_step", stopping)
+    for left in stops:
+        with pytest.raises(Stopped), stoppable():
+            fit(with_dropout(), training, tmp_path / "stopped", fabric)
+        assert len(steps) == left, "the batch was ended, and no other begun"
+    stopped = fit(with_dropout(), training, tmp_path / "stopped", fabric)
+    assert len(steps) == whole[-1]["steps"], "no step was repeated"
+    untimed = {"seconds": 0, "train_seconds": 0}
+    assert [row | untimed for row in stopped] == [row | untimed for row in whole]
+    found, expected = (load_file(tmp_path / name / WEIGHTS) for name in ("stopped", "whole"))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_best_weights_are_those_of_the_best_epoch_even_below_zero(data, tmp_path, monkeypatch):

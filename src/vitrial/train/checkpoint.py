@@ -7,6 +7,8 @@ loads them; `check_checkpoint` does. The checkpoint of the epoch before is kept 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,45 @@ History = list[dict[str, Any]]
 State = dict[str, torch.Tensor]
 
 
+@dataclass(frozen=True)
+class PartOfEpoch:
+    """How far an epoch had come when training was told to stop.
+
+    Attributes:
+        watched: Of its batches so far, what the row is the mean of: (batches,) by name.
+        seconds: That they took.
+        generators: The states of PyTorch's generators, of the CPU and of each GPU, which dropout
+            draws from.
+        row: What is known of the row of the epoch besides.
+    """
+
+    watched: State
+    seconds: float
+    generators: list[torch.Tensor]
+    row: dict[str, Any]
+
+    @staticmethod
+    def of(
+        watched: Sequence[State], seconds: float, row: dict[str, Any] | None = None
+    ) -> PartOfEpoch:
+        """The part of an epoch that is done now, from what was watched of each of its batches."""
+        means = {name: torch.stack([w[name] for w in watched]).cpu() for name in watched[0]}
+        gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        return PartOfEpoch(means, seconds, [torch.get_rng_state(), *gpus], row or {})
+
+    def batches(self) -> list[State]:
+        """What was watched of each batch."""
+        each = [values.unbind() for values in self.watched.values()]
+        return [dict(zip(self.watched, values, strict=True)) for values in zip(*each, strict=True)]
+
+    def restore_generators(self) -> None:
+        """Put PyTorch's generators where they were."""
+        cpu, *gpus = self.generators
+        torch.set_rng_state(cpu)
+        if gpus:
+            torch.cuda.set_rng_state_all(gpus)
+
+
 def save_checkpoint(
     folder: Path,
     model: nn.Module,
@@ -29,8 +70,9 @@ def save_checkpoint(
     history: History,
     seed: int,
     best: State | None = None,
+    part: PartOfEpoch | None = None,
 ) -> None:
-    """Write the checkpoint of an epoch; the one that was there becomes that of the epoch before.
+    """Write a checkpoint; the one that was there is kept as the one before.
 
     Nothing else is needed: schedules are functions of the history, and generators are seeded
     anew for each epoch and step. The best weights lie in the same file as the history that names
@@ -38,11 +80,12 @@ def save_checkpoint(
 
     Args:
         folder: The stage's.
-        model: After the epoch.
+        model: After the last epoch, or in the middle of the next.
         optimizer: Likewise.
         history: The metrics of the epochs so far.
         seed: Of the training, by which its checkpoints are known from others'.
         best: The weights of the best validation score so far, where they matter.
+        part: Of the epoch after those, if it is under way.
     """
     content = {
         "seed": seed,
@@ -50,6 +93,7 @@ def save_checkpoint(
         "optimizer": optimizer.state_dict(),
         "history": history,
         "best": best,
+        "part": part and asdict(part),
     }
     last = folder / CHECKPOINT
     with replacing(last, needs=_bytes_of(content)) as temporary:
@@ -61,20 +105,22 @@ def save_checkpoint(
 
 def load_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[History, State | None]:
+) -> tuple[History, State | None, PartOfEpoch | None]:
     """Put model and optimizer where the last checkpoint left them.
 
     Returns:
-        The metrics of its epochs, and the weights of the best validation score; nothing of either,
-        and model and optimizer as they were, where there is no checkpoint.
+        The metrics of its epochs, the weights of the best validation score, and how far the next
+        epoch had come; nothing of each, and model and optimizer as they were, where there is no
+        checkpoint.
     """
     path = next(filter(Path.exists, checkpoints(folder)), None)
     if path is None:
-        return [], None
+        return [], None, None
     content = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])
-    return content["history"], content["best"]
+    part = content.get("part")  # older programs wrote none
+    return content["history"], content["best"], part and PartOfEpoch(**part)
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -29,8 +29,11 @@ from vitrial.metrics import ENDPOINTS, all_metrics
 from vitrial.protocol import Augment, EndpointName, Recipe
 from vitrial.seeds import generator_of, seed_of
 from vitrial.tasks import TASKS, Task, task_of
+from vitrial.terminal import stops_put_off
 from vitrial.train.checkpoint import (
     History,
+    PartOfEpoch,
+    State,
     copy_of_weights,
     load_checkpoint,
     save_checkpoint,
@@ -81,7 +84,8 @@ def fit(
     """Train until the endpoint has saturated at the final rate, or `recipe.epochs` are over.
 
     Leaves in `folder` the checkpoint of every epoch, from which a later call continues, and at the
-    end the weights of the best validation score.
+    end the weights of the best validation score. Told to stop, it leaves a checkpoint within the
+    epoch as soon as the batch is done.
 
     Args:
         model: timm's model, initialized.
@@ -95,6 +99,7 @@ def fit(
 
     Raises:
         VitrialError: The loss is no longer finite.
+        Stopped: A signal asked for it.
     """
     recipe = training.recipe
     model = model.to(memory_format=torch.channels_last)
@@ -103,11 +108,16 @@ def fit(
     network, optimizer = fabric.setup(network, optimizer)
 
     gain = ENDPOINTS[training.endpoint].gain
-    history, best = load_checkpoint(folder, model, optimizer.optimizer)
+    history, best, part = load_checkpoint(folder, model, optimizer.optimizer)
     while len(history) < recipe.epochs and not exhausted(_gains(history, training), recipe):
-        started = time.perf_counter()
-        loss = train_epoch(network, optimizer, training, history, fabric)
-        trained = time.perf_counter()
+        started = time.perf_counter() - (part.seconds if part else 0)
+        with stops_put_off() as is_to_stop:
+            watched = train_epoch(network, optimizer, training, history, fabric, part, is_to_stop)
+            trained, part = time.perf_counter(), None
+            if is_to_stop():
+                now = (history, training.seed, best, PartOfEpoch.of(watched, trained - started))
+                save_checkpoint(folder, model, optimizer.optimizer, *now)
+        loss = float(torch.stack([batch["loss"] for batch in watched]).mean())
         logits = _validate(model, training, len(history), fabric)
         row = _summary(training, history, loss, logits)
         row |= {"train_seconds": trained - started, "seconds": time.perf_counter() - started}
@@ -122,9 +132,28 @@ def fit(
 
 
 def train_epoch(
-    network: Any, optimizer: Any, training: Training, history: History, fabric: Fabric
-) -> float:
-    """One pass over the training images, from the pixel cache to optimizer steps; mean loss."""
+    network: Any,
+    optimizer: Any,
+    training: Training,
+    history: History,
+    fabric: Fabric,
+    part: PartOfEpoch | None = None,
+    is_to_stop: Callable[[], bool] = lambda: False,
+) -> list[State]:
+    """One pass over the training images, from the pixel cache to optimizer steps.
+
+    Args:
+        network: The model, set up by `fabric`.
+        optimizer: Likewise.
+        training: What to train on and how.
+        history: Of the epochs before.
+        fabric: Device and precision.
+        part: What is done of the epoch already.
+        is_to_stop: Asked after each batch.
+
+    Returns:
+        The loss of each batch, those of `part` among them; not all if it was to stop.
+    """
     recipe, epoch = training.recipe, len(history)
     images = training.data.images_of("train")
     step = history[-1]["steps"] if history else 0
@@ -134,23 +163,29 @@ def train_epoch(
     order = training_order(images.targets, recipe, generator_of(training.seed, "order", epoch))
     torch.manual_seed(seed_of(training.seed, "dropout", epoch))
     network.train()
-    losses: list[torch.Tensor] = []
-    for batch, (pixels, targets) in enumerate(load(images, order, training.workers, fabric.device)):
+    watched = part.batches() if part else []
+    done = len(watched)
+    for batch, (pixels, targets) in enumerate(
+        load(images, order[done:], training.workers, fabric.device), done
+    ):
+        if part and batch == done:
+            part.restore_generators()  # only now: what loads may have drawn from them
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step + batch, gains, recipe)
         inputs = training_views(
             pixels, training, generator_of(training.seed, "views", epoch, batch), fabric
         )
         targets = targets.to(fabric.device, non_blocking=True)
-        losses.append(
-            train_step(
-                network, optimizer, inputs, targets, weight, recipe.clip_norm, fabric, training.task
-            )
+        loss = train_step(
+            network, optimizer, inputs, targets, weight, recipe.clip_norm, fabric, training.task
         )
-        if len(losses) % FINITE_EVERY == 0:
-            _check_finite(losses[-FINITE_EVERY:], epoch, batch + 1 - FINITE_EVERY)
-    _check_finite(losses, epoch, 0)
-    return float(torch.stack(losses).mean())
+        watched.append({"loss": loss})
+        if len(watched) % FINITE_EVERY == 0:
+            _check_finite(watched[-FINITE_EVERY:], epoch, batch + 1 - FINITE_EVERY)
+        if is_to_stop():
+            break
+    _check_finite(watched, epoch, 0)
+    return watched
 
 
 def train_step(
@@ -232,8 +267,8 @@ def _class_weights(targets: np.ndarray, classes: int, recipe: Recipe) -> torch.T
     return torch.tensor(len(targets) / (classes * counts), dtype=torch.float32)
 
 
-def _check_finite(losses: list[torch.Tensor], epoch: int, first: int) -> None:
-    bad = first_not_finite(losses)
+def _check_finite(watched: list[State], epoch: int, first: int) -> None:
+    bad = first_not_finite([batch["loss"] for batch in watched])
     if bad is not None:
         where = f"The loss is no longer finite at batch {first + bad + 1} of epoch {epoch + 1}"
         raise VitrialError(_not_finite(where))

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +15,7 @@ from vitrial.layout import WEIGHTS
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Arm, Augment, Image, Split
 from vitrial.study.selfsupervise import neighbors_on_validation, started_siamese
+from vitrial.terminal import Stopped, stoppable
 from vitrial.train.launch import launch
 from vitrial.train.selfsupervised.methods.byol.recipe import Byol
 from vitrial.train.selfsupervised.methods.dino.recipe import Dino
@@ -65,6 +68,33 @@ def test_an_interrupted_pretraining_goes_on_to_the_bit(data, tmp_path, recipe, b
     ours, theirs = (load_file(tmp_path / name / WEIGHTS) for name in ("cut", "whole"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert ours.keys() == build_backbone(backbone, 0, 3, 48).state_dict().keys()
+
+
+def test_told_to_stop_it_goes_on_within_the_epoch_to_the_bit(data, tmp_path, monkeypatch):
+    recipe = DINO.model_copy(update={"epochs": 1, "drop_path": 0.5})
+
+    def trained(name, watch):
+        siamese, pretraining = begin(data, recipe, VIT)
+        history = pretrain(siamese, pretraining, tmp_path / name, launch("fp32"), watch)
+        return [{k: v for k, v in row.items() if "seconds" not in k} for row in history]
+
+    looks = iter([0.25, 0.5, 0.25, 0.5])  # at the weights that it starts from, and at the end
+    expected = trained("whole", lambda backbone: next(looks))
+    steps = []
+
+    def stopping(*arguments):
+        steps.append(pretrain_step(*arguments))
+        if len(steps) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return steps[-1]
+
+    monkeypatch.setattr("vitrial.train.selfsupervised.pretrain.pretrain_step", stopping)
+    with pytest.raises(Stopped), stoppable():
+        trained("stopped", lambda backbone: next(looks))
+    assert trained("stopped", lambda backbone: next(looks)) == expected
+    assert len(steps) == expected[-1]["steps"], "no step was repeated"
+    found, whole = (load_file(tmp_path / name / WEIGHTS) for name in ("stopped", "whole"))
+    assert all(torch.equal(found[name], whole[name]) for name in whole)
 
 
 def test_one_step_a_batch_after_clipping_and_then_the_teacher(data):

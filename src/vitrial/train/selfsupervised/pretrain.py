@@ -17,7 +17,15 @@ from vitrial.errors import VitrialError
 from vitrial.layout import WEIGHTS
 from vitrial.protocol import Augment, SelfSupervision
 from vitrial.seeds import generator_of, seed_of
-from vitrial.train.checkpoint import History, load_checkpoint, save_checkpoint, save_weights
+from vitrial.terminal import stops_put_off
+from vitrial.train.checkpoint import (
+    History,
+    PartOfEpoch,
+    State,
+    load_checkpoint,
+    save_checkpoint,
+    save_weights,
+)
 from vitrial.train.finite import FINITE_EVERY, first_not_finite
 from vitrial.train.optimizer import build_optimizer
 from vitrial.train.selfsupervised.collapse import PATIENCE, collapse
@@ -77,6 +85,7 @@ def pretrain(
 
     Raises:
         VitrialError: The loss is no longer finite, or training has collapsed.
+        Stopped: A signal asked for it; a checkpoint within the epoch is left.
     """
     recipe = pretraining.recipe
     if fabric.world_size > 1:
@@ -86,14 +95,24 @@ def pretrain(
     network: Any
     network, optimizer = fabric.setup(siamese, optimizer)
 
-    history, _ = load_checkpoint(folder, siamese, optimizer.optimizer)
-    before = {"knn_before": watch(siamese.teacher.backbone)} if watch and not history else {}
+    history, _, part = load_checkpoint(folder, siamese, optimizer.optimizer)
+    before = part.row if part else {}
+    if watch and not history and not part:
+        before = {"knn_before": watch(siamese.teacher.backbone)}
     _refuse_collapsed(history, recipe)
 
     while len(history) < recipe.epochs:
-        started = time.perf_counter()
-        row = _train_epoch(network, siamese, optimizer, pretraining, len(history), fabric) | before
-        trained, before = time.perf_counter(), {}
+        started = time.perf_counter() - (part.seconds if part else 0)
+        with stops_put_off() as is_to_stop:
+            epoch = (network, siamese, optimizer, pretraining, len(history), fabric)
+            watched = _train_epoch(*epoch, part, is_to_stop)
+            trained, part = time.perf_counter(), None
+            if is_to_stop():
+                now = PartOfEpoch.of(watched, trained - started, before)
+                optimizer_, seed = optimizer.optimizer, pretraining.seed
+                save_checkpoint(folder, siamese, optimizer_, history, seed, part=now)
+        row = _summary(watched, len(history), optimizer, pretraining) | before
+        before = {}
         if watch and (row["epoch"] % recipe.knn_every == 0 or row["epoch"] == recipe.epochs):
             row["knn"] = watch(siamese.teacher.backbone)
         row |= {"train_seconds": trained - started, "seconds": time.perf_counter() - started}
@@ -112,18 +131,22 @@ def _train_epoch(
     pretraining: Pretraining,
     epoch: int,
     fabric: Fabric,
-) -> dict[str, Any]:
-    """One pass over the images; the epoch's row of metrics."""
+    part: PartOfEpoch | None,
+    is_to_stop: Callable[[], bool],
+) -> list[State]:
+    """One pass over the images; what was watched of each batch, not of all if it was to stop."""
     recipe, seed = pretraining.recipe, pretraining.seed
     n = len(pretraining.images)
     order = shuffled_order(n, recipe.batch_size, generator_of(seed, "order", epoch))
     torch.manual_seed(seed_of(seed, "dropout", epoch))
     network.train()
-    watched: list[dict[str, torch.Tensor]] = []
-    schedules: dict[str, float] = {}
+    watched = part.batches() if part else []
+    done = len(watched)
     for batch, pixels in enumerate(
-        load(pretraining.images, order, pretraining.workers, fabric.device)
+        load(pretraining.images, order[done:], pretraining.workers, fabric.device), done
     ):
+        if part and batch == done:
+            part.restore_generators()  # only now: what loads may have drawn from them
         step = epoch * len(order) + batch
         schedules = schedule(step, len(order), optimizer, recipe)
         views = multicrop(
@@ -140,8 +163,19 @@ def _train_epoch(
         )
         if len(watched) % FINITE_EVERY == 0 or len(watched) == len(order):
             _check_finite([w["loss"] for w in watched], epoch)
+        if is_to_stop():
+            break
+    return watched
+
+
+def _summary(
+    watched: list[State], epoch: int, optimizer: Any, pretraining: Pretraining
+) -> dict[str, Any]:
+    """The row of metrics of an epoch, from what was watched of all its batches."""
+    steps = (epoch + 1) * len(watched)
+    schedules = schedule(steps - 1, len(watched), optimizer, pretraining.recipe)
     means = {name: float(torch.stack([w[name] for w in watched]).mean()) for name in watched[0]}
-    return {"epoch": epoch + 1, "steps": (epoch + 1) * len(order), **schedules, **means}
+    return {"epoch": epoch + 1, "steps": steps, **schedules, **means}
 
 
 def schedule(
