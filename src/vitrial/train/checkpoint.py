@@ -47,7 +47,7 @@ class PartOfEpoch:
     ) -> PartOfEpoch:
         """The part of an epoch that is done now, from what was watched of each of its batches."""
         means = {name: torch.stack([w[name] for w in watched]).cpu() for name in watched[0]}
-        gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         return PartOfEpoch(means, seconds, [torch.get_rng_state(), *gpus], row or {})
 
     def batches(self) -> list[State]:
