@@ -76,6 +76,7 @@ for _command in (
     compare.compare,
     export.export,
     serve.serve,
+    serve.watch,
     pretrain.pretrain,
 ):
     app.command()(_command)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,9 +34,46 @@ def serve(
             from vitrial.web.serve import serve_app
 
             app = serve_app(load_panel(loaded, root, cache), host)
-            _announce(address(listening))
+            announce(address(listening))
             serve(app, listening)
 
 
-def _announce(url: str) -> None:
+def watch(study: StudyFolder, port: Port = None) -> None:
+    """Serve the report of a study on this machine, renewed while the study runs."""
+    with sentences():
+        from vitrial.errors import VitrialError
+        from vitrial.store.registration import holds_study
+        from vitrial.web.server import LOCAL, address, listen, require_server
+
+        require_server()
+        if not holds_study(study):  # one whose data are still being prepared is watched too
+            raise VitrialError(
+                f"{study} holds no study: name the folder that `vitrial run` printed."
+            )
+        with listen(LOCAL, port, preferred=8571) as listening:
+            from vitrial.web.watch import serve_watch
+
+            announce(address(listening))
+            serve_watch(study, listening)
+
+
+@contextmanager
+def watched(study: Path, wanted: bool) -> Iterator[None]:
+    """Serve the report of a study while the block runs it, if that is wanted."""
+    if not wanted:
+        yield
+        return
+    from vitrial.web.server import LOCAL, address, listen, require_server
+
+    require_server()
+    with listen(LOCAL, None, preferred=8571) as listening:
+        from vitrial.web.watch import watching
+
+        announce(address(listening))
+        with watching(study, listening):
+            yield
+
+
+def announce(url: str) -> None:
+    """Say where a browser finds a page."""
     out_console.print(f"{url}  Ctrl-C ends it.", soft_wrap=True, highlight=False)

@@ -21,6 +21,7 @@ from vitrial.cli.options import (
     pairs,
 )
 from vitrial.cli.sentences import out_console, report_problems, sentences
+from vitrial.cli.serve import watched
 
 
 def demo(
@@ -43,6 +44,9 @@ def run(
     skip_missing: SkipMissing = False,
     executor: Executor = "inline",
     option: ExecutorOption = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Serve its report on this machine meanwhile.")
+    ] = False,
 ) -> None:
     """Carry out a protocol; a study that was interrupted or damaged resumes."""
     with sentences():
@@ -55,15 +59,16 @@ def run(
             out = out or Path(protocol)
         else:
             chosen = load_protocol(protocol, root)
-        study = run_study(
-            chosen,
-            out,
-            cache=cache,
-            workers=workers,
-            skip_missing=skip_missing,
-            executor=executor,
-            options=pairs(option),
-        )
+        with watched(out or Path("studies") / chosen.name, wanted=watch):
+            study = run_study(
+                chosen,
+                out,
+                cache=cache,
+                workers=workers,
+                skip_missing=skip_missing,
+                executor=executor,
+                options=pairs(option),
+            )
         print_result(study)
         if not study.status()["status"].isin(["done", "skipped"]).all():
             raise typer.Exit(1)

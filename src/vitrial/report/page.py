@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from markupsafe import Markup
+
 from vitrial.atomic import write_text
 from vitrial.compare.table import render
 from vitrial.layout import PAGE, REPORT
@@ -11,6 +13,8 @@ from vitrial.report.sections import SECTIONS
 from vitrial.report.snapshot import Snapshot
 from vitrial.report.template import template
 from vitrial.store.study import Study
+
+NOTHING = Markup("")
 
 
 def write_report(study: Study) -> Path:
@@ -33,11 +37,18 @@ def write_page(snapshot: Snapshot) -> Path:
     return folder / PAGE
 
 
-def build_page(snapshot: Snapshot) -> str:
-    """The page's HTML: every section of `vitrial.report.sections` that applies to the study."""
+def build_page(snapshot: Snapshot, above: Markup = NOTHING) -> str:
+    """The page's HTML: every section of `vitrial.report.sections` that applies to the study.
+
+    Args:
+        snapshot: The study.
+        above: What stands above the sections.
+    """
     sections = [
         {"name": name, "title": section.TITLE, "summary": section.SUMMARY, "body": body}
         for name, section in SECTIONS.entries().items()
         if (body := section.render(snapshot))
     ]
-    return template("page.html.j2").render(protocol=snapshot.protocol, sections=sections)
+    return template("page.html.j2").render(
+        protocol=snapshot.protocol, sections=sections, above=above
+    )

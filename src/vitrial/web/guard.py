@@ -33,7 +33,7 @@ class Guard:
     Args:
         app: The application.
         host: The name or address that it listens on.
-        policy: Its Content-Security-Policy.
+        policy: The Content-Security-Policy of what has none of its own.
     """
 
     def __init__(self, app: ASGIApp, host: str, policy: str) -> None:
@@ -45,7 +45,9 @@ class Guard:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self.headers)
+                headers = MutableHeaders(scope=message)
+                for name, value in self.headers.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         if scope["type"] != "http":  # nothing here speaks by websocket

@@ -21,7 +21,7 @@ from vitrial.report.figures.figure_one import kept_patches, overlay
 from vitrial.web.answers import Answer, ArmAnswer, Panel
 from vitrial.web.guard import Guard
 from vitrial.web.pictures import picture
-from vitrial.web.template import environment, script, style
+from vitrial.web.template import environment, static
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
@@ -64,10 +64,7 @@ def serve_app(panel: Panel, host: str) -> ASGIApp:
     routes = [
         Route("/", page),
         Route("/answer", answer, methods=["POST"]),
-        Route("/style.css", lambda request: Response(style(), media_type="text/css")),
-        Route(
-            "/serve.js", lambda request: Response(script("serve.js"), media_type="text/javascript")
-        ),
+        *static("web.css", "serve.js"),
     ]
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False  # a path is one of these, or nothing

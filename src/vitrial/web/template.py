@@ -1,4 +1,4 @@
-"""The pages' templates and files; every text is escaped."""
+"""The pages' templates, in which every text is escaped, and the files that they load."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from functools import cache
 from importlib.resources import files
 
 import jinja2
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 
 @cache
@@ -20,12 +23,16 @@ def environment() -> jinja2.Environment:
     )
 
 
-def style() -> str:
-    """The report's style, and what the pages here have besides."""
-    sheets = ("report/static/style.css", "web/static/web.css")
-    return "\n".join(files("vitrial").joinpath(sheet).read_text("utf-8") for sheet in sheets)
+def static(*names: str) -> list[Route]:
+    """Routes to style sheets and scripts: those named, and the report's style."""
+    routes = [_route("style.css", "report/static/style.css")]
+    return routes + [_route(name, f"web/static/{name}") for name in names]
 
 
-def script(name: str) -> str:
-    """A script of this package."""
-    return files("vitrial").joinpath("web/static", name).read_text("utf-8")
+def _route(name: str, file: str) -> Route:
+    kind = "text/css" if name.endswith(".css") else "text/javascript"
+
+    def content(request: Request) -> Response:
+        return Response(files("vitrial").joinpath(file).read_bytes(), media_type=kind)
+
+    return Route(f"/{name}", content)
