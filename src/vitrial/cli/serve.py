@@ -77,3 +77,4 @@ def watched(study: Path, wanted: bool) -> Iterator[None]:
 def announce(url: str) -> None:
     """Say where a browser finds a page."""
     out_console.print(f"{url}  Ctrl-C ends it.", soft_wrap=True, highlight=False)
+    out_console.file.flush()  # it is waited for, in a pipe too
