@@ -65,10 +65,10 @@ def running(app):
 def spoken(port, request):
     """What a server answers to bytes that no client would send."""
     with socket.create_connection((HOST, port), timeout=10) as connection:
-        connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
         answer = b""
-        with suppress(ConnectionResetError):  # refused before all of it was read
+        with suppress(ConnectionError):  # refused before all of it was read
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
             while part := connection.recv(65536):
                 answer += part
         return answer.decode("latin-1")
