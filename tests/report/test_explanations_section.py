@@ -10,9 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from rich.console import Console
 
-from vitrial.explain.explained import read_explained
+from drawn import axis, marks, plots, texts
+from vitrial.compare.explanations import method_table
+from vitrial.explain.explained import Explained, read_explained
 from vitrial.explain.shown import Shown, ShownMap, write_shown
+from vitrial.report.explained import print_explanations
 from vitrial.report.explanations import section
 from vitrial.report.figures.viewer import viewer_data
 from vitrial.report.template import template
@@ -151,8 +155,7 @@ def test_the_section_says_what_was_measured(folder):
         "Resolution",
     ):
         assert heading in text
-    assert "explanations/figure1.png" in text
-    assert "explanations/figure1.pdf" in text
+    assert "explanations/figure1.png and figure1.pdf in the study's folder" in text
 
 
 def test_means_and_intervals(folder):
@@ -225,6 +228,43 @@ def test_deletion_and_insertion_may_not_have_been_measured(folder):
     measures(faithful=False).to_parquet(folder / "measures.parquet")
     assert section_of(folder)["faithful"] == []
     assert "deletion:" not in squeezed(page(folder))
+
+
+def test_scores_are_drawn_by_measure_with_the_maps_that_know_nothing(folder):
+    drawn = {svg.find("title").text: svg for svg in plots(page(folder))}
+    assert list(drawn) == [
+        f"{name} of maps"
+        for name in ("pointing", "energy", "precision", "IoU", "deletion", "insertion")
+    ]
+    svg = drawn["energy of maps"]
+    x = axis(svg, "x")
+    table = method_table(measures())
+    assert sorted(x(mark.x) for mark in marks(svg)) == pytest.approx(
+        sorted(table["energy"]), abs=5e-3
+    )
+    assert {"Grad-CAM", "attention", "random map", "center of the image"} <= set(texts(svg))
+
+
+def test_figure_one_is_in_the_page_and_opens_larger_by_the_keyboard(folder):
+    write_shown(shown(count=10), folder / "shown.npz")
+    html = page(folder)
+    (button,) = re.findall(r'<button type="button" class="zoom".*?</button>', html, re.S)
+    (uri,) = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', button)
+    with Image.open(io.BytesIO(base64.b64decode(uri))) as picture:
+        assert picture.height > 1000, "eight rows"
+    assert len(uri) < 1_000_000
+    assert 'alt="Test images in rows' in button
+
+
+def test_maps_without_masks_or_faithfulness_have_figures_in_the_terminal(folder):
+    console = Console(width=80, file=io.StringIO())
+    found = Explained(measures(masked=False, faithful=False), sanity(), [])
+    print_explanations(found, console)
+    said = console.file.getvalue()
+    for row in ("gradcam", "attention", "center"):
+        assert re.search(rf"{row} .*0\.50 .*32", said), row
+    assert re.search(r"attention .*0\.96\s+fails sanity", said)
+    assert "Entropy: 1 is a map that is the same everywhere" in said
 
 
 def test_sanity_and_pictures_may_be_absent(folder):

@@ -17,6 +17,7 @@ from vitrial.explain.images import drawn_images, name_of_images, own_images, stu
 from vitrial.explain.maps import check_method, note_on
 from vitrial.explain.measure import TrainedModel, measure
 from vitrial.explain.measures.sanity import changes
+from vitrial.explain.plane import write_planes
 from vitrial.explain.shown import Shown, ShownMap, write_shown
 from vitrial.explain.subject import Subject
 from vitrial.explain.trained import load_model, random_model
@@ -93,6 +94,7 @@ def explain_study(
             subject = drawn_images(study, data, images, root)
             folder = study.path / EXPLANATIONS
             write_features(study, data)
+            write_planes(study)
         return _explain(runs, subject, folder, methods, faithful)
 
 

@@ -14,6 +14,8 @@ MEASURES = 1
 """Of localization, deletion and insertion, sharpness, and the central view of images and masks."""
 FEATURES = 1
 """Of pooled features."""
+PLANE = 1
+"""Of the places of test images in a plane."""
 SANITY = 1
 """Of the randomization of weights and the correlation of maps."""
 

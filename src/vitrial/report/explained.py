@@ -15,6 +15,12 @@ from vitrial.explain.explained import Explained
 from vitrial.report.explanations import counts, p_in_words, transformers_methods
 
 HEADINGS = {"precision": "AP", "iou": "IoU"}
+FURTHER = {"entropy": "{:.2f}", "detail": "{:.0f}", "sanity": "{:.2f}"}
+"""What is shown of maps that cannot be held against a lesion, and with which digits."""
+HOW_TO_READ = (
+    "Entropy: 1 is a map that is the same everywhere. Detail: the smallest thing that it can show, "
+    "in pixels. Sanity: correlation with the map of random weights; 0.5 or more fails."
+)
 
 
 def print_explanations(found: Explained, console: Console) -> None:
@@ -25,20 +31,28 @@ def print_explanations(found: Explained, console: Console) -> None:
         console: Where to print.
     """
     measures, sanity = found.measures, sanity_table(found.sanity)
-    failed = {(row["arm"], row["method"]) for row in sanity.to_dict("records") if not row["passes"]}
+    checks = {(row["arm"], row["method"]): row for row in sanity.to_dict("records")}
     table = method_table(measures)
     there = [name for name in MEASURES if table[name].notna().any()]
+    further = FURTHER if table["energy"].isna().all() else {}
     lesions = measures.loc[measures["energy"].notna(), "image"].nunique()
     console.print(
         f"{measures['image'].nunique()} images, {lesions} of them with a lesion's mask. "
         f"{counts(measures)} Deletion: lower is better.",
         highlight=False,
     )
+    if further:
+        console.print(HOW_TO_READ, highlight=False)
     for arm, rows in table.groupby("arm", sort=False):
-        shown = _narrow(str(arm), "", *(HEADINGS.get(name, name) for name in there))
+        shown = _narrow(str(arm), "", *(HEADINGS.get(name, name) for name in (*there, *further)))
         for row in rows.to_dict("records"):
-            mark = "\n[red]fails sanity[/]" if (arm, row["method"]) in failed else ""
-            shown.add_row(row["method"] + mark, *(_with_interval(row, name) for name in there))
+            check = checks.get((arm, row["method"]), {"passes": True, "final": math.nan})
+            figures = row | {"sanity": check["final"]}
+            shown.add_row(
+                row["method"] + ("" if check["passes"] else "\n[red]fails sanity[/]"),
+                *(_with_interval(row, name) for name in there),
+                *(_figure(figures[name], pattern) for name, pattern in further.items()),
+            )
         console.print(shown)
     pairs = paired_table(measures, transformers_methods())
     if pairs.empty:
@@ -84,6 +98,10 @@ def _difference(found: dict[Any, Any]) -> str:
     if not math.isnan(found["low"]):
         words += f"\n[dim]{found['low']:+.3f} {found['high']:+.3f}[/]"
     return words + ("" if math.isnan(found["p"]) else f"\np {p_in_words(found['p'])}")
+
+
+def _figure(value: float, pattern: str) -> str:
+    return "-" if math.isnan(value) else pattern.format(value)
 
 
 def _short(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,11 @@ from vitrial.compare.explanations import (
 from vitrial.compare.group_means import FEWEST_GROUPS
 from vitrial.explain.explained import Explained
 from vitrial.explain.methods import METHODS
+from vitrial.explain.shown import Shown
 from vitrial.layout import EXPLANATIONS
+from vitrial.report.figures.explanations import explanation_plots
 from vitrial.report.figures.figure_one import method_in_words
+from vitrial.report.figures.gallery import MOST, gallery
 from vitrial.report.figures.viewer import viewer_data
 
 MEANINGS = {
@@ -103,12 +107,25 @@ def section(found: Explained | None) -> dict[str, Any] | None:
             for name, method in METHODS.entries().items()
             if name in set(measures["method"])
         ],
+        "located_plots": explanation_plots(table, _words(LOCATED)),
+        "faithful_plots": explanation_plots(table, _words(FAITHFUL)),
         "located_words": _explained(LOCATED),
         "faithful_words": _explained(FAITHFUL),
         "sharp": _sharp(table, failing),
         "paired": _paired(measures),
         "sanity": sanity,
-        "data": viewer_data(found.shown) if found.shown else None,
+        **(_pictures(found.shown) if found.shown else {"data": None}),
+    }
+
+
+def _pictures(shown: Sequence[Shown]) -> dict[str, Any]:
+    """Figure 1, and what the viewer of maps needs."""
+    models = list(dict.fromkeys((one.arm, one.method) for image in shown for one in image.maps))
+    return {
+        "gallery": gallery(shown),
+        "models": [f"{method_in_words(method)} of {arm}" for arm, method in models[:MOST]],
+        "more": len(models[MOST:]),
+        "data": viewer_data(shown),
     }
 
 
@@ -225,6 +242,10 @@ def _paired(measures: pd.DataFrame) -> list[dict[Any, Any]]:
 
 def _explained(names: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(_measure(name), MEANINGS[name]) for name in names]
+
+
+def _words(names: tuple[str, ...]) -> dict[str, str]:
+    return {name: _measure(name) for name in names}
 
 
 def _interval(low: float, high: float, pattern: str = "{:.3f}") -> str:

@@ -13,6 +13,7 @@ from vitrial.compare.findings import Finding
 from vitrial.data.audit.audit import Audit
 from vitrial.errors import Problem
 from vitrial.explain.explained import Explained, read_explained
+from vitrial.explain.plane import Plane, read_planes
 from vitrial.layout import EXPLANATIONS
 from vitrial.metrics import ENDPOINTS, Metric
 from vitrial.protocol import Protocol
@@ -153,6 +154,11 @@ class Snapshot:
         """The arms with endpoint and cost; None where `vitrial cost` was not run."""
         costs = self.costs
         return None if costs is None else arm_costs(self.protocol, self.scores, costs)
+
+    @cached_property
+    def planes(self) -> dict[str, Plane]:
+        """Test images by the features of each arm; none where `vitrial explain` was not run."""
+        return read_planes(self.study)
 
     @cached_property
     def explained(self) -> Explained | None:

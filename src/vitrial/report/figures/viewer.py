@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,13 @@ from vitrial.report.figures.figure_one import (
 
 SIDE = 256
 """Of the page's pictures, at most, in pixels."""
+MOST_WITH_HEADS = 12
+"""Maps of an image up to which each can be seen head by head: heads of more would fill the page."""
 # None of them stands in the page, so that no name can end the <script> element.
 ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
-def viewer_data(shown: list[Shown]) -> Markup:
+def viewer_data(shown: Sequence[Shown]) -> Markup:
     """Images and maps for `explanations.js`.
 
     Args:
@@ -57,12 +60,12 @@ def _image(image: Shown) -> dict[str, Any]:
         "label": image.label,
         "picture": _jpeg(image.pixels),
         "outlines": [((line + 0.5) / size).round(3).ravel().tolist() for line in lines],
-        "maps": [_map(found, image.label) for found in image.maps],
+        "maps": [_map(one, image.label, len(image.maps) <= MOST_WITH_HEADS) for one in image.maps],
     }
 
 
-def _map(found: ShownMap, label: str) -> dict[str, Any]:
-    heads = [] if found.heads is None else list(found.heads)
+def _map(found: ShownMap, label: str, with_heads: bool) -> dict[str, Any]:
+    heads = [] if found.heads is None or not with_heads else list(found.heads)
     names = ["all heads", *(f"head {number}" for number in range(1, len(heads) + 1))]
     height, width = found.values.shape
     return {
