@@ -27,6 +27,7 @@ from table import Row, write_rows
 from vitrial.compare.findings import Finding, Registered, adjusted, p_of_claim
 from vitrial.compare.intervals import Effect
 from vitrial.compare.planning import Design, Noise
+from vitrial.compare.published import PUBLISHED
 from vitrial.compare.simulation import TestSet
 from vitrial.compare.verdict import verdict
 from vitrial.protocol.comparison import Claim
@@ -63,22 +64,21 @@ def _tenth(counts: Sequence[int], images: int) -> tuple[int, ...]:
 
 _ISIC = (4522, 12875, 3323, 867, 2624, 239, 253, 628)
 _APTOS = (1805, 370, 999, 193, 295)
-_DDSM = {"random": (0.917, 0.908), "imagenet": (0.953, 0.947), "imagenet+dino": (0.955, 0.956)}
 DATA = (
     DataSet(
         "APTOS 2019",
         "quadratic_kappa",
         _tenth(_APTOS, 549),
-        {"random": (0.849, 0.687), "imagenet": (0.893, 0.896), "imagenet+dino": (0.894, 0.896)},
+        PUBLISHED["aptos2019"].medians,
     ),
     DataSet(
         "ISIC 2019",
         "balanced_accuracy",
         _tenth(_ISIC, 2533),
-        {"random": (0.662, 0.579), "imagenet": (0.810, 0.844), "imagenet+dino": (0.833, 0.853)},
+        PUBLISHED["isic2019"].medians,
     ),
-    DataSet("DDSM, 310 images", "roc_auc", (155, 155), _DDSM),
-    DataSet("DDSM, 1,024 images", "roc_auc", (512, 512), _DDSM),
+    DataSet("DDSM, 310 images", "roc_auc", (155, 155), PUBLISHED["cbis_ddsm"].medians),
+    DataSet("DDSM, 1,024 images", "roc_auc", (512, 512), PUBLISHED["cbis_ddsm"].medians),
 )
 """Classes by the public tables of labels. The size of the test set of DDSM is not certain here:
 half of the images have a mass, of a tenth of CBIS-DDSM's 3,103 mammograms or of thrice as many."""

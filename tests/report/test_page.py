@@ -5,6 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from html_tables import tables_of
 from vitrial.data.audit.audit import audit_prepared
 from vitrial.data.prepared import prepare_data
 from vitrial.data.sources.phantom import PhantomData
@@ -106,8 +107,10 @@ def test_a_file_more_is_a_section_more_in_its_place(study, tmp_path, monkeypatch
     monkeypatch.delitem(sys.modules, "vitrial.report.sections.mine", raising=False)
     page = write_report(study).read_text(encoding="utf-8")
     heads = re.findall(r"<h2>(.*?)</h2>", page)
-    assert heads[:3] == ["Result", "Mine &lt;i&gt;", "Learning curves"]
+    place = heads.index("Mine &lt;i&gt;")
+    assert heads[place - 1 : place + 2] == ["Table of arms", "Mine &lt;i&gt;", "Learning curves"]
     assert '<p class="note">What it shows.</p>\n<p>arms: 1</p>' in page
+    assert '<a href="#mine">Mine &lt;i&gt;</a>' in page
 
 
 def test_a_section_that_does_not_apply_is_left_out(study, tmp_path, monkeypatch):
@@ -121,9 +124,15 @@ def test_a_section_that_does_not_apply_is_left_out(study, tmp_path, monkeypatch)
 
 def test_counts_add_up(study):
     manifest = pd.read_parquet(study.path / "manifest.parquet")
-    page = write_report(study).read_text(encoding="utf-8")
-    for split, n in manifest["split"].value_counts().items():
-        assert f"<td>{n}</td>" in page, split
+    tables = tables_of(write_report(study).read_text(encoding="utf-8"))
+    classes, flow = tables["classes"].set_index("Class"), tables["flow-figure-numbers"]
+    steps = flow.set_index("Step")
+    for split, title in {"train": "Training", "val": "Validation", "test": "Test"}.items():
+        part = manifest[manifest["split"] == split]
+        counts = [str(len(part)), str(part["group"].nunique())]
+        assert classes.loc[["all images", "all patients or lesions"], title].tolist() == counts
+        assert steps.loc[title].tolist() == counts
+    assert steps.loc["Listed by the source", "Images"] == str(len(manifest))
 
 
 def test_self_supervision_is_shown_with_the_neighbors_before_and_after(tmp_path, pixel_caches):
@@ -150,7 +159,8 @@ def test_self_supervision_is_shown_with_the_neighbors_before_and_after(tmp_path,
     assert (found["epochs"], found["knn_before"], found["knn"]) == (3, 0.251, 0.42)
     assert (found["first_loss"], found["minutes"]) == (6.5, 3.0)
     page = write_report(study).read_text(encoding="utf-8")
-    assert "<td>0.251</td><td>0.420</td>" in page
+    (row,) = tables_of(page)["selfsupervised"].to_dict("records")
+    assert (row["kNN before"], row["kNN after"]) == ("0.251", "0.42")
     assert "images whose labels are used" in page
 
 

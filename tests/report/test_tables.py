@@ -36,6 +36,6 @@ def test_the_table_escapes_texts_and_names_itself():
     assert "<a href='#x'>" in page
     assert '<table id="scores" class="sortable">' in page
     assert '<details class="numbers"><summary>Show</summary>' in page
-    assert '<figure id="drawing">\n<svg></svg>\n<figcaption>A drawing' in page
+    assert '<figure id="drawing">\n<svg></svg>\n<figcaption><p>A drawing' in page
     assert 'id="drawing-numbers"' in page
     assert 'data-value="0.123456789">0.123' in page

@@ -11,6 +11,7 @@ import pandas as pd
 from vitrial.data.audit.checks import usable
 from vitrial.data.batches import CachedImages, Part, UnlabeledImages
 from vitrial.data.cache import PixelCache
+from vitrial.data.flow import Flow
 from vitrial.data.held_out import without_held_out
 from vitrial.data.order import require_order
 from vitrial.data.sources import draw_groups, load_dataset
@@ -35,6 +36,7 @@ class Prepared:
         problems: What was left out, and notes on what was used.
         further: Images without labels, for self-supervision.
         has_files: Whether the images are files of the user's: see `Dataset`.
+        flow: How many images the source lists, and how many are left out for which reason.
         labeled: Rows of the cache of the training images whose labels are used; None for all.
     """
 
@@ -47,6 +49,7 @@ class Prepared:
     problems: list[Problem]
     further: list[Part] = field(default_factory=list)
     has_files: bool = True
+    flow: Flow | None = None
     labeled: np.ndarray | None = None
 
     def rows_of(self, split: str) -> pd.DataFrame:
@@ -138,7 +141,7 @@ def prepare_data(
     if graded_by is not None:
         require_order(listed, data, graded_by)
     require_stratify(listed.manifest, split)  # before hours of decoding
-    dataset, cache, problems = usable(
+    dataset, cache, problems, flow = usable(
         listed, image, cache_root, data.on_problem, data.on_contradiction
     )
     manifest = dataset.manifest
@@ -159,6 +162,7 @@ def prepare_data(
         std,
         problems,
         has_files=dataset.has_files,
+        flow=flow,
     )
 
 

@@ -60,12 +60,10 @@ def folder_of(name: str) -> Path:
 
 def write_page(audit: Audit, folder: Path) -> Path:
     """Write `index.html`, a self-contained page on a data set."""
-    counts = audit.class_table()
     page = template("audit_page.html.j2").render(
         name=audit.name,
         sentence=sentence(audit),
-        counts=list(counts.iterrows()),
-        columns=list(counts.columns),
+        counts=audit.class_table().reset_index(names="class"),
         findings=findings(audit.problems, audit),
         audit=section(audit),
     )
@@ -74,7 +72,7 @@ def write_page(audit: Audit, folder: Path) -> Path:
 
 
 def section(audit: Audit) -> dict[str, Any]:
-    """What `audit.html.j2` shows: `facts`, `shortcuts`, `alike`, `sheets` of each class."""
+    """What `audit.html.j2` shows: tables `facts`, `shortcuts`, `alike`; `sheets` of each class."""
     cache = _cache_of(audit)
     decoded = audit.images[audit.images["row"].notna()]
     labels = audit.classes[:SHEETS]
@@ -87,13 +85,41 @@ def section(audit: Audit) -> dict[str, Any]:
             picture = contact_sheet(cache, drawn["row"].to_numpy(np.int64))
             sheets.append((label, len(drawn), len(mine), picture))
     return {
-        "facts": facts(audit),
-        "shortcuts": audit.shortcuts,
-        "alike": audit.alike,
+        "facts": pd.DataFrame(facts(audit), columns=["Of the images", "What there is"]),
+        "shortcuts": _shortcuts(audit),
+        "shortcut_images": audit.shortcuts[0].images if audit.shortcuts else 0,
+        "alike": _alike(audit),
         "draws": DRAWS,
         "sheets": sheets,
         "more_classes": len(audit.classes) - len(labels),
     }
+
+
+def _shortcuts(audit: Audit) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "Predicted from": one.family,
+            "Balanced accuracy": one.score,
+            "At least (95%)": one.lower,
+            "Chance": one.chance,
+            "Suspicious beyond": one.threshold,
+            "Found": "suspicious" if one.suspicious else "nothing",
+        }
+        for one in audit.shortcuts
+    )
+
+
+def _alike(audit: Audit) -> pd.DataFrame:
+    """A row for each figure of the splits."""
+    return pd.DataFrame(
+        {
+            "Figure": one.name,
+            **{split: one.shown(split) for split in one.values},
+            "Apart": f"{one.apart:.1f}" if one.tested else "",
+            "Found": "more than chance" if one.differs else "nothing" if one.tested else "",
+        }
+        for one in audit.alike
+    )
 
 
 def sentence(audit: Audit) -> str:

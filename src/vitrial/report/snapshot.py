@@ -23,6 +23,7 @@ from vitrial.store.costs import arm_costs, read_costs
 from vitrial.store.data_size import DataSize, data_size
 from vitrial.store.facts import Facts
 from vitrial.store.finished import FinishedRun, on_all_images, scores_of, table_of
+from vitrial.store.history import Entry, read_history
 from vitrial.store.study import Study
 from vitrial.store.trial import findings_of
 
@@ -133,6 +134,11 @@ class Snapshot:
     def amendments(self) -> list[str]:
         """See `Study.amendments`."""
         return self.study.amendments()
+
+    @cached_property
+    def history(self) -> list[Entry]:
+        """Every protocol that the study was run with; none in one of an older program."""
+        return read_history(self.study.path)
 
     @cached_property
     def selfsupervision(self) -> pd.DataFrame:

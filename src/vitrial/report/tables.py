@@ -13,8 +13,9 @@ from markupsafe import Markup
 
 NOTHING = "–"
 """Stands for a number that is not there."""
-FIGURE = re.compile(r"^[<>+\-−±\[(]*\s*\d|^[–-]?$")
-"""What a text that is read as a number begins with: `0.52 ± 0.01`, `+0.003`, `< 0.001`, `-`."""
+GAPS = ("", "-", NOTHING)
+FIGURE = re.compile(r"[<>+\-−±\[(]*\s*\d[\d.,]*\s*($|[±%\[(,M])")
+"""Texts that are read as numbers: `0.52 ± 0.01`, `+0.003 [-0.010, +0.016]`, `< 0.001`, `4.9 M`."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def shown_table(frame: pd.DataFrame, formats: Mapping[str, str] | None = None) -
     ]
     return ShownTable(
         headings=[str(name) for name in frame.columns],
-        figures=[all(map(_is_figure, column)) for column in columns],
+        figures=[_are_figures(column) for column in columns],
         rows=[list(row) for row in zip(*columns, strict=True)],
     )
 
@@ -80,5 +81,7 @@ def _cell(value: object, pattern: str | None) -> ShownCell:
     return ShownCell(value if isinstance(value, Markup) else str(value))
 
 
-def _is_figure(cell: ShownCell) -> bool:
-    return bool(cell.value) or bool(FIGURE.match(cell.text))
+def _are_figures(column: list[ShownCell]) -> bool:
+    """Whether a column holds numbers, and perhaps gaps."""
+    filled = [cell for cell in column if cell.text not in GAPS]
+    return bool(filled) and all(cell.value or FIGURE.match(cell.text) for cell in filled)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from vitrial.data.flow import Flow
 from vitrial.store.stage import Kind, Stage
 
 
@@ -66,6 +67,8 @@ class Facts:
         program: The versions of what laid it down.
         skipped: Arms that were left out, by name, each with what was missing.
         left_out: How many problems led to images being left out.
+        flow: How many images the source lists, and how many are left out for which reason; None of
+            a study that an older program laid down.
         format: Of the record; 1 is version 0.1's.
     """
 
@@ -78,6 +81,7 @@ class Facts:
     program: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     left_out: int = 0
+    flow: Flow | None = None
     format: int = 1
 
 

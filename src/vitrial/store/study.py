@@ -105,6 +105,7 @@ class Study:
             program=program(),
             skipped=skipped or {},
             left_out=sum(problem.fatal for problem in problems),
+            flow=data.flow,
             format=PRESENT,
         )
         keep_edited(path, protocol)

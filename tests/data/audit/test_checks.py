@@ -85,10 +85,16 @@ def test_planted_faults_are_all_told_at_once(planted, tmp_path):
 
 
 def test_faults_are_left_out_on_demand(planted, tmp_path):
-    dataset, cache, problems = usable(folder(planted), SMALL, tmp_path / "cache", "leave_out")
+    dataset, cache, problems, flow = usable(folder(planted), SMALL, tmp_path / "cache", "leave_out")
     assert dataset.classes == ["cat", "horse"]
     assert set(dataset.manifest["image"]) == set(SOUND | UNUSUAL)
     assert len(problems) == len(PLANTED) + len(UNUSUAL) + len(["hollow"])
+    assert (flow.listed, flow.used) == (len(folder(planted).manifest), len(dataset.manifest))
+    assert flow.left_out == {
+        "cannot be decoded": 4,
+        "of a class with too few patients or lesions": 1,
+    }
+    assert flow.joined == dataset.manifest["group"].nunique()
     # Rows and hashes are the images' own.
     by_row = cache.index.loc[dataset.manifest["row"]].reset_index(drop=True)
     assert by_row["image"].tolist() == dataset.manifest["image"].tolist()
@@ -119,8 +125,11 @@ def test_a_sound_data_set_has_no_problem(tmp_path):
     with zipfile.ZipFile(tmp_path / "sound.zip", "w") as archive:
         for name, content in SOUND.items():
             archive.writestr(name, content)
-    dataset, cache, problems = usable(folder(tmp_path / "sound.zip"), SMALL, tmp_path / "cache")
+    dataset, cache, problems, flow = usable(
+        folder(tmp_path / "sound.zip"), SMALL, tmp_path / "cache"
+    )
     assert problems == []
+    assert (flow.listed, flow.refused, flow.left_out) == (len(SOUND), 0, {})
     assert cache.shape[0] == len(dataset.manifest) == len(SOUND)
 
 

@@ -79,7 +79,7 @@ def test_a_faulty_mask_stops_a_study_or_is_left_out_and_its_image_stays(tmp_path
     data = dataset(tmp_path, {"a1": mask((17, 93)), "b1": b"", "b2": mask((40, 40), None)})
     with pytest.raises(DataError, match="has 2 problems"):
         usable(data, SMALL, tmp_path / "cache")
-    kept, _, _ = usable(data, SMALL, tmp_path / "cache", "leave_out")
+    kept, *_ = usable(data, SMALL, tmp_path / "cache", "leave_out")
     masks = kept.manifest.set_index("image")["mask"]
     assert len(masks) == 8
     assert set(masks.index[masks.isna()]) == {"a1.png", "b1.png"}

@@ -148,7 +148,7 @@ def audit_dataset(
     images = listed[["image", "label", "group", *(["split"] if "split" in listed else [])]]
     used = listed.iloc[:0]
     try:
-        kept, cache, problems = usable(dataset, image, cache_root, "leave_out")
+        kept, cache, problems, _ = usable(dataset, image, cache_root, "leave_out")
         used = kept.manifest
         group = images["image"].map(used.set_index("image")["group"])
         images = images.assign(group=group.fillna(images["group"]), used=group.notna())

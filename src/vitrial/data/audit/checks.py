@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,27 @@ from vitrial.data.audit.leakage import (
 )
 from vitrial.data.audit.mask_checks import without_faulty_masks
 from vitrial.data.cache import PixelCache, prepare
+from vitrial.data.flow import Flow, left_out
 from vitrial.data.manifest import FEWEST_GROUPS, Dataset
 from vitrial.errors import DataError, Problem
 from vitrial.protocol import Image
+
+
+class Usable(NamedTuple):
+    """What can be used of a data set.
+
+    Attributes:
+        dataset: Without what cannot be used; its manifest has two more columns: `row` (in the
+            cache) and `sha256` (of the file).
+        cache: The pixels.
+        problems: Everything that is wrong with the data set, or worth knowing.
+        flow: How many images are left out, by the reason.
+    """
+
+    dataset: Dataset
+    cache: PixelCache
+    problems: list[Problem]
+    flow: Flow
 
 
 def usable(
@@ -31,7 +49,7 @@ def usable(
     cache_root: Path | None = None,
     on_problem: Literal["stop", "leave_out"] = "stop",
     on_contradiction: Literal["stop", "leave_out", "keep"] = "keep",
-) -> tuple[Dataset, PixelCache, list[Problem]]:
+) -> Usable:
     """Decode a data set and keep what can be used of it.
 
     Args:
@@ -45,29 +63,34 @@ def usable(
     Returns:
         The data set without images and masks that cannot be used, groups that straddle given
         splits, pictures that a later given split has too, and classes with fewer than 3 groups;
-        groups that share a picture, or nearly, are joined. Its manifest has two more columns: `row`
-        (in the cache) and `sha256` (of the file). Then the cache, and every problem and note.
+        groups that share a picture, or nearly, are joined.
 
     Raises:
         DataError: Something cannot be used and `on_problem` is `stop`, labels contradict each other
             and `on_contradiction` is, or less than 2 classes would be left.
     """
+    listed, refused = len(dataset.manifest), sum(problem.fatal for problem in dataset.problems)
     cache, found = prepare(dataset, image, cache_root)
     dataset, of_masks = without_faulty_masks(dataset, cache)
     problems = dataset.problems + found + of_masks
     manifest = dataset.manifest.merge(
         cache.index[["image", "sha256"]].assign(row=np.arange(len(cache.index))), on="image"
     )
+    remaining = {"cannot be decoded": len(manifest)}
     pairs = find_duplicates(cache)
     joined, copies = join_groups(manifest, pairs, on_contradiction)
     manifest = manifest.assign(joined=joined)
     if on_contradiction == "leave_out":
         manifest = manifest[~contradicting(manifest, pairs)]
+    remaining["copies with contradicting labels"] = len(manifest)
     repeated = equal_to_later_splits(manifest, pairs)
     manifest = manifest[~manifest["image"].isin(repeated)]
+    remaining["copies of an image of another split"] = len(manifest)
     leaks = straddling_groups(manifest)
     problems += [*copies, *repeated.values(), *leaks.values()]
     manifest = manifest[~manifest["group"].isin(leaks)]
+    remaining["of a patient or lesion in several splits"] = len(manifest)
+    named = manifest["group"]
     manifest = manifest.assign(group=manifest["joined"]).drop(columns="joined")
     thin = _thin_classes(manifest, dataset.classes)
     problems += thin.values()
@@ -85,9 +108,18 @@ def usable(
             f"class images of at least {FEWEST_GROUPS} patients.",
             problems,
         )
-    manifest = manifest[manifest["label"].isin(classes)].reset_index(drop=True)
+    manifest = manifest[manifest["label"].isin(classes)]
+    remaining["of a class with too few patients or lesions"] = len(manifest)
+    flow = Flow(
+        listed=listed,
+        refused=refused,
+        left_out=left_out(listed, remaining),
+        groups=named[manifest.index].nunique(),
+        joined=manifest["group"].nunique(),
+    )
+    manifest = manifest.reset_index(drop=True)
     kept = replace(dataset, manifest=manifest, classes=classes, problems=problems)
-    return kept, cache, problems
+    return Usable(kept, cache, problems, flow)
 
 
 def _thin_classes(manifest: pd.DataFrame, classes: list[str]) -> dict[str, Problem]:

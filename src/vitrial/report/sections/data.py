@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 import pandas as pd
 
 from vitrial.report.audit import findings, section
@@ -11,6 +9,7 @@ from vitrial.report.snapshot import Snapshot
 from vitrial.report.template import template
 
 TITLE = "Data"
+SPLITS = {"train": "Training", "val": "Validation", "test": "Test"}
 SUMMARY = "How many images of each class are in which split, and what the audit of the data found."
 ORDER = 80
 
@@ -28,17 +27,14 @@ def render(snapshot: Snapshot) -> str:
     )
 
 
-def _counts(
-    manifest: pd.DataFrame, classes: list[str], labeled: float
-) -> list[tuple[Hashable, pd.Series]]:
+def _counts(manifest: pd.DataFrame, classes: list[str], labeled: float) -> pd.DataFrame:
     """Images of each class by split, then all images and all groups, and those with labels."""
     counts = pd.crosstab(manifest["label"], manifest["split"]).reindex(
         index=classes, columns=["train", "val", "test"], fill_value=0
     )
-    groups = manifest.groupby("split")["group"].nunique()[counts.columns]
-    rows = list(counts.iterrows())
-    rows += [("all images", counts.sum()), ("all groups", groups)]
+    counts.loc["all images"] = counts.sum()
+    counts.loc["all patients or lesions"] = manifest.groupby("split")["group"].nunique()
     if labeled < 1:
-        used = (counts.sum() * [labeled, 1, 1]).round().astype(int)
-        rows.append(("images whose labels are used, drawn for each repetition, about", used))
-    return rows
+        used = (counts.loc["all images"] * [labeled, 1, 1]).round().astype(int)
+        counts.loc["images whose labels are used, drawn for each repetition, about"] = used
+    return counts.reset_index(names="Class").rename(columns=SPLITS)

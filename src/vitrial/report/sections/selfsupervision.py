@@ -10,7 +10,22 @@ SUMMARY = "What pretraining without labels did to the features, and whether it c
 ORDER = 30
 
 
+HEADINGS = {
+    "name": "Pretraining",
+    "epochs": "Epochs",
+    "knn_before": "kNN before",
+    "knn": "kNN after",
+    "first_loss": "Loss at first",
+    "loss": "Loss at last",
+    "spread": "Spread of features",
+    "minutes": "Minutes",
+}
+
+
 def render(snapshot: Snapshot) -> str:
     """A row for each pretraining; nothing if there is none."""
-    rows = snapshot.selfsupervision.to_dict("records")
-    return template("selfsupervision.html.j2").render(selfsupervision=rows) if rows else ""
+    table = snapshot.selfsupervision
+    if table.empty:
+        return ""
+    shown = table[[*HEADINGS]].rename(columns=HEADINGS)
+    return template("selfsupervision.html.j2").render(table=shown)

@@ -1,0 +1,65 @@
+"""The section that says where this page answers reporting guidelines, and what is still open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+from markupsafe import Markup
+
+from vitrial.report.guidelines import ITEMS, Item
+from vitrial.report.snapshot import Snapshot
+from vitrial.report.template import template
+
+TITLE = "Reporting checklist"
+SUMMARY = (
+    "What TRIPOD+AI and CLAIM 2024 ask of a report, in our words: where this page answers it, and "
+    "what is yours to say."
+)
+ORDER = 95
+
+APPLIES: dict[str, Callable[[Snapshot], bool]] = {
+    "verdict": lambda snapshot: bool(snapshot.findings),
+    "scores": lambda snapshot: bool(snapshot.runs),
+    "confusion": lambda snapshot: bool(snapshot.runs),
+    "environment": lambda snapshot: bool(snapshot.runs),
+    "curves": lambda snapshot: not snapshot.metrics.empty,
+    "data_size": lambda snapshot: snapshot.data_size is not None,
+    "secondary": lambda snapshot: snapshot.secondary is not None,
+    "explanations": lambda snapshot: snapshot.explained is not None,
+}
+"""Sections that are not on every page, and when they are."""
+COMMANDS = {"secondary": "vitrial analyze", "explanations": "vitrial explain"}
+"""What fills a section that is not there."""
+OPEN = "open: yours to say"
+
+
+def render(snapshot: Snapshot) -> str:
+    """A row for each item."""
+    there = {name for item in ITEMS for name in item.sections}
+    there -= {name for name, applies in APPLIES.items() if not applies(snapshot)}
+    table = pd.DataFrame(
+        {
+            "Item": item.asks,
+            "TRIPOD+AI": item.tripod or "-",
+            "CLAIM 2024": item.claim or "-",
+            "Answered": _answer(item, there),
+        }
+        for item in ITEMS
+    ).astype({"Answered": object})
+    open_items = sum(not (set(item.sections) & there) for item in ITEMS)
+    return template("reporting.html.j2").render(table=table, open=open_items, items=len(ITEMS))
+
+
+def _answer(item: Item, there: set[str]) -> Markup | str:
+    links = [
+        Markup('<a href="#{}">{}</a>').format(name, name.replace("_", " "))
+        for name in item.sections
+        if name in there
+    ]
+    more = [COMMANDS[name] for name in item.sections if name in COMMANDS and name not in there]
+    if not links:
+        filled = f", or by `{more[0]}`" if more else ""
+        return OPEN + (f" ({item.still})" if item.still else "") + filled
+    still = Markup("; {}: {}").format(OPEN, item.still) if item.still else ""
+    return Markup(", ").join(links) + still
