@@ -1,4 +1,5 @@
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,22 @@ def odd_study(tmp_path_factory, pixel_caches):
     from odd_study import write_odd_study
 
     return write_odd_study(tmp_path_factory.mktemp("odd"), pixel_caches)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory, pixel_caches):
+    """Gives a study of `drawn_study` by its name, each drawn once, with its report written."""
+    import drawn_study  # imports torch
+    import vitrial
+
+    @cache
+    def give(name):
+        root = tmp_path_factory.mktemp(name) / "images"
+        study = getattr(drawn_study, name)(root, pixel_caches)
+        vitrial.write_report(study)
+        return study
+
+    return give
 
 
 SMALL = """
