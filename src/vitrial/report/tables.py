@@ -14,7 +14,7 @@ from markupsafe import Markup
 NOTHING = "–"
 """Stands for a number that is not there."""
 GAPS = ("", "-", NOTHING)
-FIGURE = re.compile(r"[<>+\-−±\[(]*\s*\d[\d.,]*\s*($|[±%\[(,M])")
+FIGURE = re.compile(r"[<>+\-−±\[(]*\s*\d[\d,]*(\.\d+)?\s*($|[±%\[(M])")
 """Texts that are read as numbers: `0.52 ± 0.01`, `+0.003 [-0.010, +0.016]`, `< 0.001`, `4.9 M`."""
 
 

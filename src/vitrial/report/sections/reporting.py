@@ -40,13 +40,12 @@ def render(snapshot: Snapshot) -> str:
     there -= {name for name, applies in APPLIES.items() if not applies(snapshot)}
     table = pd.DataFrame(
         {
-            "Item": item.asks,
-            "TRIPOD+AI": item.tripod or "-",
-            "CLAIM 2024": item.claim or "-",
-            "Answered": _answer(item, there),
+            "Item": [item.asks for item in ITEMS],
+            "TRIPOD+AI": [item.tripod or "-" for item in ITEMS],
+            "CLAIM 2024": [item.claim or "-" for item in ITEMS],
+            "Answered": pd.Series([_answer(item, there) for item in ITEMS], dtype=object),
         }
-        for item in ITEMS
-    ).astype({"Answered": object})
+    )
     open_items = sum(not (set(item.sections) & there) for item in ITEMS)
     return template("reporting.html.j2").render(table=table, open=open_items, items=len(ITEMS))
 

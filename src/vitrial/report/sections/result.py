@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from vitrial.compare.published import PUBLISHED, Published
-from vitrial.compare.table import in_words
+from vitrial.compare.table import MINUTES, in_words
 from vitrial.report.snapshot import Snapshot
 from vitrial.report.template import template
 
@@ -16,6 +16,10 @@ SUMMARY = (
 )
 ORDER = 10
 
+ARM = ["Initialization", "Backbone"]
+DETAILS = [heading for heading in MINUTES.values() if heading != MINUTES["total_minutes"]]
+"""Columns of a table of their own, so that the first one is as wide as a page."""
+
 
 def render(snapshot: Snapshot) -> str:
     """The table, and how many runs are done."""
@@ -23,7 +27,8 @@ def render(snapshot: Snapshot) -> str:
     runs = status[status["kind"] == "finetune"]
     return template("result.html.j2").render(
         title=snapshot.caption,
-        words=with_the_papers(snapshot),
+        words=with_the_papers(snapshot).drop(columns=DETAILS),
+        minutes=in_words(snapshot.table, snapshot.protocol.endpoint)[[*ARM, *MINUTES.values()]],
         published=_published(snapshot) is not None,
         done=int((runs["status"] == "done").sum()),
         planned=len(runs),
@@ -39,7 +44,7 @@ def with_the_papers(snapshot: Snapshot) -> pd.DataFrame:
         medians = [published.median(backbone, start) for backbone, start in arms]
         shown = ["-" if median is None else f"{median:.3f}" for median in medians]
         words.insert(list(words.columns).index("Runs"), "The paper's", shown)
-    return words.loc[:, ~(words == "-").all()]
+    return words if (words["Weights"] != "-").any() else words.drop(columns="Weights")
 
 
 def _published(snapshot: Snapshot) -> Published | None:
