@@ -139,6 +139,19 @@ def listening(listener: Listener | None = None) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def listening_too(*listeners: Listener) -> Iterator[None]:
+    """Hand the events of a block to further listeners, after the one that hears them anyway."""
+    heard = [*_listeners[-1:], *listeners]
+
+    def all_of_them(event: Event) -> None:
+        for listener in heard:
+            listener(event)
+
+    with listening(all_of_them if listeners else None):
+        yield
+
+
 def counted(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
     """The items, with an event for each that has been dealt with."""
     with counting(what, total) as advance:

@@ -51,6 +51,8 @@ ANALYSES = "analyses"
 """The folder of the secondary analyses: a CSV each."""
 ANALYSES_FACTS = "analyses.json"
 """What was asked for, and of which runs; written last, with the checksums of the tables."""
+TRACKED = "trackers"
+"""The folder of what trackers keep, a folder each."""
 EXPORTS = "exports"
 """The folder of what `vitrial export` writes: a folder each run."""
 

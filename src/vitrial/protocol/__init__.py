@@ -18,7 +18,15 @@ from vitrial.protocol.checks import MOST_ARMS, find_clashes
 from vitrial.protocol.comparison import MOST_COMPARISONS, RegisteredComparison
 from vitrial.protocol.data import Data, DataSection
 from vitrial.protocol.recipe import Plateau, Recipe
-from vitrial.protocol.section import AbsolutePath, EndpointName, Fraction, Section, Seed, Share
+from vitrial.protocol.section import (
+    AbsolutePath,
+    EndpointName,
+    Fraction,
+    Section,
+    Seed,
+    Share,
+    TrackerName,
+)
 from vitrial.protocol.selfsupervision import (
     LocalViews,
     SelfSupervision,
@@ -89,6 +97,8 @@ class Protocol(Methods):
             and every class keeps its share. Table and verdict are of all training images.
         repetitions: Runs of an arm, each with a seed of its own.
         seed: Another seed repeats the whole study otherwise.
+        trackers: Who is told how each stage trains, besides the report: `tensorboard`, `mlflow`,
+            `wandb`. No part of what is registered: it changes no bit.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -109,6 +119,7 @@ class Protocol(Methods):
     fractions: list[Share] = Field([1.0], min_length=1, max_length=20)
     repetitions: int = Field(5, ge=1, le=1000)
     seed: Seed = 0
+    trackers: list[TrackerName] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -131,8 +142,12 @@ class Protocol(Methods):
         return recipe
 
     def hash(self) -> str:
-        """12 hexadecimal digits that change with anything in the protocol."""
-        return digest(self.model_dump(mode="json"))
+        """12 hexadecimal digits that change with anything in the protocol that is registered."""
+        return digest(self.registered())
+
+    def registered(self) -> dict[str, Any]:
+        """What is registered, as JSON has it: all but who looks on."""
+        return self.model_dump(mode="json", exclude={"trackers"})
 
 
 def _merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

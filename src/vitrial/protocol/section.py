@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from vitrial.metrics import ENDPOINTS
+from vitrial.trackers import TRACKERS
 
 
 def absolute(path: Path, info: ValidationInfo) -> Path:
@@ -52,6 +53,17 @@ def _known_endpoint(name: Any) -> Any:
 
 EndpointName = Annotated[str, BeforeValidator(_known_endpoint)]
 """A name of `vitrial.metrics.ENDPOINTS`."""
+
+
+def _known_tracker(name: Any) -> Any:
+    if name not in TRACKERS.names():
+        known = ", ".join(map(repr, TRACKERS.names()))
+        raise PydanticKnownError("literal_error", {"expected": known})
+    return name
+
+
+TrackerName = Annotated[str, BeforeValidator(_known_tracker)]
+"""A file of `vitrial.trackers`."""
 PositivePair = Annotated[tuple[Positive, Positive], Strict(False)]
 
 

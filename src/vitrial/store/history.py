@@ -95,11 +95,11 @@ def record_protocol(root: Path, registered: Protocol | None, protocol: Protocol)
         protocol: What is about to be run.
     """
     entries = read_history(root)
-    after = protocol.model_dump(mode="json")
+    after = protocol.registered()
     if entries:
         before = _as_of_today(entries[-1].protocol)
     elif registered is not None and registered != protocol:
-        before = registered.model_dump(mode="json")
+        before = registered.registered()
     else:
         before = None
     if before == after:
@@ -157,7 +157,7 @@ def _lines(root: Path) -> list[tuple[str, Entry]]:
 def _as_of_today(content: dict[str, Any]) -> dict[str, Any]:
     """A protocol with the keys that protocols have had since, at what they are if left out."""
     try:
-        return Protocol.model_validate_json(json.dumps(content)).model_dump(mode="json")
+        return Protocol.model_validate_json(json.dumps(content)).registered()
     except ValidationError:  # it has keys that are gone
         return content
 

@@ -21,6 +21,7 @@ from vitrial.study.datasets import Datasets, fingerprints, prepare_datasets
 from vitrial.study.executors import INLINE, executor_of
 from vitrial.study.plan import plan
 from vitrial.study.preflight import check_stages, preflight, without
+from vitrial.study.track import tracking
 from vitrial.train.launch import computes_bf16
 
 
@@ -70,7 +71,8 @@ def run(
     refuse_foreign_study(root)
     with listening(listen):
         study, stages, datasets = _lay_down(protocol, root, cache, skip_missing)
-        carry_out(Work(root, cache, workers), stages, datasets)
+        with tracking(protocol, root, stages):
+            carry_out(Work(root, cache, workers), stages, datasets)
     return study
 
 

@@ -32,6 +32,7 @@ from vitrial.study.footprint import Footprint, footprint, free_memory
 from vitrial.study.initial import initial_model
 from vitrial.study.plan import plan, sources_used
 from vitrial.study.versions import versions_of
+from vitrial.trackers import TRACKERS
 
 SLIP = 10
 """A warm-up this many times as long as the training leaves the rate below a tenth of `base_lr`,
@@ -201,6 +202,7 @@ def _done(protocol: Protocol, root: Path) -> Counter[tuple[str, str, float]]:
 def _missing(
     protocol: Protocol, left: list[_Left], root: Path, cache: Path | None
 ) -> Iterator[Missing]:
+    yield from _trackers(protocol)
     yield from _data(left, protocol)
     yield from _folders(root, cache or default_root())
     clashes = [
@@ -212,6 +214,14 @@ def _missing(
     yield from _weights(left, protocol)
     yield from _memory(left, protocol)
     yield from _space([(item.stage, item.count) for item in left], protocol, root)
+
+
+def _trackers(protocol: Protocol) -> Iterator[Missing]:
+    """What the trackers need."""
+    for name in protocol.trackers:
+        extra, modules = TRACKERS.entry(name).EXTRA
+        if any(find_spec(module) is None for module in modules):
+            yield Missing(f"trackers: {name} needs: pip install 'vitrial[{extra}]'")
 
 
 def _data(left: list[_Left], protocol: Protocol) -> Iterator[Missing]:

@@ -25,6 +25,7 @@ from vitrial.study.datasets import fingerprints, prepare_datasets
 from vitrial.study.executors import INLINE, executor_of
 from vitrial.study.plan import plan
 from vitrial.study.preflight import check_stages, preflight, without
+from vitrial.study.track import tracking
 from vitrial.study.versions import versions_of
 
 RATES = (3e-5, 1e-4, 3e-4, 1e-3)
@@ -101,7 +102,8 @@ def tune_rates(
         for note in notes + [f"Skipped: {arm}. {why}" for arm, why in skipped.items()]:
             tell(Note(note))
         lay_down(root, stages)
-        carry_out(Work(root, cache, workers), stages, datasets)
+        with tracking(protocol, root, stages):
+            carry_out(Work(root, cache, workers), stages, datasets)
     tuned_stages = [stage for stage in stages if stage.kind == "tune"]
     scores = _scores(tuned_stages, ENDPOINTS[protocol.endpoint], root)
     tuned = protocol.model_copy(update={"arms": _tuned_arms(protocol, scores)})
