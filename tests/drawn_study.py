@@ -143,3 +143,9 @@ def one_arm(root, cache):
     """A single arm, a single repetition, two classes."""
     arms = [{"backbone": "test_resnet"}]
     return draw_study(root, cache, arms, classes=["no", "yes"], patients=12)
+
+
+def repeated(root, cache):
+    """Two arms, three repetitions, three classes: enough for every interval."""
+    arms = [{"backbone": "test_resnet"}, {"backbone": "test_vit"}]
+    return draw_study(root, cache, arms, classes=["a", "b", "c"], repetitions=3, patients=30)
