@@ -157,10 +157,21 @@ def test_parts_have_a_row_each_and_wide_intervals_are_cut_at_what_is_possible():
     x = axis(svg, "x")
     assert [x(m.x) for m in marks(svg)] == pytest.approx(table["value"], abs=3e-3)
     first, *others = [(x(a), x(b)) for a, _, b, _ in ends(svg)]
-    assert first[0] >= -0.1
-    assert first[1] <= 1.1
+    assert first == pytest.approx((0, 1), abs=3e-3)
     assert others[0] == pytest.approx((0.5, 0.7), abs=3e-3)
     assert texts(svg).count("n = 7") == 2
+
+
+def test_many_rows_are_in_plots_beside_each_other_with_one_axis():
+    table = pd.DataFrame(
+        {"part": [f"class {i}" for i in range(40)], "images": 7, "arm": NAMES[0],
+         "value": np.linspace(0.1, 0.9, 40), "low": math.nan, "high": math.nan}
+    )  # fmt: skip
+    drawn = plots(parts_plots("p", "t", table, panels(ARMS, NAMES[:1]), "sensitivity"))
+    assert [len(marks(svg)) for svg in drawn] == [14, 14, 12]
+    found = [axis(svg, "x")(m.x) for svg in drawn for m in marks(svg)]
+    assert found == pytest.approx(table["value"], abs=3e-3)
+    assert len({svg.get("aria-labelledby") for svg in drawn}) == 3
 
 
 def test_data_size_has_means_intervals_and_the_law():

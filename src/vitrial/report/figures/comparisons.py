@@ -10,7 +10,8 @@ import pandas as pd
 from vitrial.compare.findings import Finding
 from vitrial.metrics import ENDPOINTS
 from vitrial.report.figures.figure import Figure
-from vitrial.report.figures.forest import Interval, Row, forest
+from vitrial.report.figures.forest import Interval, Row, forest, parts_of, row_scale
+from vitrial.report.figures.panels import grid
 from vitrial.report.figures.svg import WIDTH, width_of
 
 
@@ -38,20 +39,26 @@ def _figure(name: str, endpoint: str, margin: float, findings: Sequence[Finding]
     rows = [
         Row(
             _pair(row["Treatment"], row["Control"]),
-            f"{row['Difference']:+.3f} [{row['Low']:+.3f}, {row['High']:+.3f}] {row['Answer']}",
+            f"{_signed(row['Difference'])} [{_signed(row['Low'])}, {_signed(row['High'])}] "
+            f"{row['Answer']}",
             (Interval(row["Difference"], row["Low"], row["High"]),),
         )
         for row in table.to_dict("records")
     ]
-    said = "; ".join(f"{' '.join(row.label.split())}: {row.figures}" for row in rows)
-    svg = forest(
-        f"{name}-plot",
-        f"Differences of {metric.label} with intervals",
-        f"{said}. The margin is {margin:g}.",
-        rows,
-        f"difference of {metric.label}",
-        band=(-margin, margin),
-        reference=0.0,
+    band = (-margin, margin)
+    x = row_scale(rows, (*band, 0.0))
+    svg = grid(
+        forest(
+            f"{name}-plot-{place}",
+            f"Differences of {metric.label} with intervals",
+            f"{_said(part)}. The margin is {margin:g}.",
+            part,
+            f"difference of {metric.label}",
+            x=x,
+            band=band,
+            reference=0.0,
+        )
+        for place, part in enumerate(parts_of(rows), 1)
     )
     caption = (
         f"Difference of {metric.label}, the first arm less the second, with its interval: "
@@ -72,6 +79,14 @@ def _pair(treatment: str, control: str) -> str:
         return words
     together = f"{words}, {start}"
     return together if width_of(together) <= WIDTH else f"{words}\n{start}"
+
+
+def _said(rows: Sequence[Row]) -> str:
+    return "; ".join(f"{' '.join(row.label.split())}: {row.figures}" for row in rows)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
 
 
 SIGNED = ("Difference", "Low", "High")

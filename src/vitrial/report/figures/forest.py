@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -26,6 +26,8 @@ from vitrial.report.figures.svg import (
 
 EDGE = 8.0
 """Left free at both sides, so that the words of the outermost ticks have room."""
+MOST_ROWS = 14
+"""Rows of a plot: more are shown in several beside each other."""
 STEP = 13.0
 """From one interval to the next of a row, and from the last one to the next row's words."""
 
@@ -82,9 +84,15 @@ def row_scale(
         for one in row.intervals
         for value in (one.value, one.low, one.high, *one.points)
     ]
-    if within:
-        shown = [min(max(value, within[0]), within[1]) for value in shown]
-    return scale(shown, EDGE, WIDTH - EDGE, include=include)
+    x = scale(shown, EDGE, WIDTH - EDGE, include=include)
+    return replace(x, low=max(x.low, within[0]), high=min(x.high, within[1])) if within else x
+
+
+def parts_of(rows: Sequence[Row]) -> list[Sequence[Row]]:
+    """Rows in as few plots as are not too high, each of about as many."""
+    count = max(1, -(-len(rows) // MOST_ROWS))
+    size = max(1, -(-len(rows) // count))
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
 def forest(
@@ -134,8 +142,9 @@ def forest(
 
 
 def _too_wide(row: Row) -> bool:
-    widest = max(map(width_of, row.label.splitlines()), default=0)
-    return bool(row.figures) and widest + width_of(row.figures) + 12 > WIDTH
+    """Whether figures need a line of their own: beside short ones a label may be shortened."""
+    widest, figures = max(map(width_of, row.label.splitlines()), default=0), width_of(row.figures)
+    return figures > WIDTH / 3 and widest + figures + 12 > WIDTH
 
 
 def _words(row: Row, y: float, narrow: bool) -> Iterator[Markup]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from markupsafe import Markup
 
-from vitrial.report.figures.forest import Interval, Row, forest, row_scale
+from vitrial.report.figures.forest import Interval, Row, forest, parts_of, row_scale
 from vitrial.report.figures.panels import Panel, grid, key
 
 
@@ -31,12 +31,13 @@ def parts_plots(
     """
     rows = [_rows(table, panel) for panel in panels]
     x = row_scale([row for of in rows for row in of], within=within)
+    plots = [(panel, part) for panel, of in zip(panels, rows, strict=True) for part in parts_of(of)]
     return grid(
         forest(
             f"{name}-{place}",
             f"{title}, {panel.title}",
-            _said(of, panel),
-            of,
+            _said(part, panel),
+            part,
             label,
             x=x,
             legend=key(
@@ -45,7 +46,7 @@ def parts_plots(
                 lines=False,
             ),
         )
-        for place, (panel, of) in enumerate(zip(panels, rows, strict=True), 1)
+        for place, (panel, part) in enumerate(plots, 1)
     )
 
 
