@@ -17,9 +17,11 @@ from vitrial.events import (
     ProblemsFound,
     StageEnded,
     Started,
+    TimeLeft,
     counted,
     counting,
     listening,
+    listening_too,
     tell,
 )
 from vitrial.progress import on_terminal
@@ -110,6 +112,33 @@ def test_a_person_sees_bars_of_items_and_bytes():
     assert "1/4" in text
     assert "epoch 2, kappa 0.250 (best 0.500)" in text
     assert "0.0/2.0 kB" in text
+
+
+def test_a_person_sees_the_time_left_and_each_stage_at_work_in_80_columns():
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    with on_terminal(console) as listener:
+        listener(Started("Stages", 22, done=1))
+        stages = [f"xcit_nano_12_p16_224 / transfer:fundus+dino, repetition {r}" for r in (1, 2)]
+        for stage in stages:
+            listener(EpochEnded(stage, 2, "kappa", 0.25, 0.5, 1))
+        listener(TimeLeft(720.0))
+        listener.bars.refresh()
+        shown_now = console.file.getvalue().rpartition("Stages")[2]
+        listener(Ended("Stages"))
+    assert "1/22" in shown_now
+    assert "about 12 minutes left" in shown_now
+    for stage in stages:
+        assert stage in shown_now
+
+
+def test_further_listeners_hear_after_the_one_that_listens():
+    heard = []
+    with (
+        listening(lambda event: heard.append(("first", event.text))),
+        listening_too(lambda event: heard.append(("second", event.text))),
+    ):
+        tell(Note("1"))
+    assert heard == [("first", "1"), ("second", "1")]
 
 
 def test_problems_are_a_table():

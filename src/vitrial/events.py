@@ -108,6 +108,17 @@ class StageEnded(Event):
     why: str = ""
 
 
+@dataclass(frozen=True)
+class TimeLeft(Event):
+    """How long the study still takes, by what its epochs have taken so far.
+
+    Attributes:
+        seconds: An estimate.
+    """
+
+    seconds: float
+
+
 Listener = Callable[[Event], None]
 
 _listeners: list[Listener] = []

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -29,8 +29,10 @@ from vitrial.events import (
     ProblemsFound,
     StageEnded,
     Started,
+    TimeLeft,
 )
 from vitrial.problem_table import print_problems
+from vitrial.spelling import duration
 from vitrial.terminal import PipedConsole
 
 STYLES = {
@@ -59,12 +61,12 @@ class Terminal:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.bars = Progress(
+        self.bars = _Bars(
             TextColumn("{task.description}"),
-            BarColumn(30),
+            BarColumn(20),
             _Count(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[now]}"),
+            TextColumn("{task.fields[left]}"),
             console=console,
             disable=not console.is_terminal,
             transient=True,
@@ -83,7 +85,7 @@ class Terminal:
                 if not self.tasks:
                     self.bars.start()
                 self.tasks[what] = self.bars.add_task(
-                    escape(what), total=total, completed=done, unit=unit, now=""
+                    escape(what), total=total, completed=done, unit=unit, left=""
                 )
             case Advanced(what, count) if what in self.tasks:
                 self.bars.advance(self.tasks[what], count)
@@ -93,7 +95,10 @@ class Terminal:
                     self.bars.stop()
             case EpochEnded():
                 self.epochs[event.stage] = event
-                self._now(f"{event.stage}: {_now(event)}")
+                self._show_stages()
+            case TimeLeft(seconds) if self.tasks:
+                first = next(iter(self.tasks.values()))
+                self.bars.update(first, left=f"{duration(seconds)} left")
             case StageEnded():
                 self._ended(event)
 
@@ -102,12 +107,23 @@ class Terminal:
         told = _in_all(epoch) if epoch else "nothing was left to train"
         line = STYLES[event.how].format(escape(f"{event.stage}: {event.why or told}"))
         self.console.print(line, soft_wrap=True, highlight=False)
-        self._now("")
+        self._show_stages()
 
-    def _now(self, text: str) -> None:
-        """Say beside the last bar what is being done."""
-        if self.tasks:
-            self.bars.update([*self.tasks.values()][-1], now=escape(text))
+    def _show_stages(self) -> None:
+        """Say below the bars how far the stages are that are at work."""
+        stages = self.epochs.values()
+        self.bars.below = [f"  {epoch.stage}: {_now(epoch)}" for epoch in stages]
+
+
+class _Bars(Progress):
+    """Bars with lines of text below them."""
+
+    below: Sequence[str] = ()
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bars, and the lines."""
+        yield from super().get_renderables()
+        yield from (Text(line, "dim") for line in self.below)
 
 
 class _Count(ProgressColumn):

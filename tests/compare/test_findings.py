@@ -297,6 +297,12 @@ def test_every_initialization_has_words(start, words):
     assert sentence(one(runs, registered(treatment=a, control=b))).startswith(words)
 
 
+def test_an_arm_with_an_id_has_its_initialization_in_words():
+    runs = runs_of({"vit-tuned": [2, 2.1, 1.9], "cnn / imagenet": [2, 2.1, 1.9]})
+    told = registered(treatment="vit-tuned", control="cnn / imagenet", starts=("imagenet", ""))
+    assert sentence(one(runs, told)).startswith("With ImageNet weights, vit-tuned is not inferior")
+
+
 def test_arms_of_different_initializations_keep_their_whole_names():
     a, b = "vit / imagenet", "cnn / random"
     found = one(runs_of({a: [3, 3.1, 2.9], b: [1, 1, 1.1]}), registered(treatment=a, control=b))

@@ -170,8 +170,11 @@ def test_chance():
     assert chance("accuracy", 4) is None
 
 
-def test_no_name_and_no_figure_is_broken_at_80_columns(scores):
-    start, backbone = "transfer:fundus+dino", "xcit_nano_12_p16_224"
+@pytest.mark.parametrize(
+    "backbone", ["xcit_nano_12_p16_224", "vit_small_patch16_224.augreg_in21k_ft_in1k"]
+)
+def test_no_name_and_no_figure_is_broken_at_80_columns(scores, backbone):
+    start = "transfer:fundus+dino"
     arms = [(start, backbone, f"{backbone} / {start}")]
     named = {"initialization": start, "backbone": backbone, "arm": arms[0][2]}
     of_arm = scores.assign(**named, weights=None)

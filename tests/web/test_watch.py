@@ -11,11 +11,11 @@ from starlette.testclient import TestClient
 
 from conftest import HOST, running, spoken
 from vitrial.layout import RUNS
+from vitrial.spelling import duration
 from vitrial.store.registration import register
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.study import load_study
 from vitrial.web.server import listen
-from vitrial.web.standing import in_words
 from vitrial.web.watch import Watched, watch_app, watching
 
 
@@ -197,4 +197,4 @@ def test_a_page_is_served_beside_a_run_as_long_as_that_lasts(study):
     ],
 )
 def test_times_are_said_as_people_say_them(seconds, said):
-    assert in_words(seconds) == said
+    assert duration(seconds) == said

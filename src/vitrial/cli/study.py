@@ -19,10 +19,14 @@ def status(study: StudyFolder) -> None:
     """Show which runs are done, running, failed and left."""
     with sentences():
         from vitrial.cli.tables import status_table
+        from vitrial.spelling import duration
         from vitrial.store.study import stale_runs_sentence
+        from vitrial.store.time_left import seconds_left
 
         loaded = open_study(study)
         out_console.print(status_table(loaded.status()))
+        if seconds := seconds_left(loaded):
+            out_console.print(f"What is left takes {duration(seconds)}, by the epochs so far.")
         if stale_runs := loaded.stale_runs():
             out_console.print(stale_runs_sentence(stale_runs), highlight=False)
 

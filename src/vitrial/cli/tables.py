@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from vitrial.study.tune import Tuning
 
@@ -21,11 +21,12 @@ RARE = ("damaged", "skipped")
 
 
 def status_table(status: pd.DataFrame) -> Table:
-    """A line per stage of `Study.status`, and the count of each status in the caption."""
-    table = Table("Status", "Run", "Epochs", "Why", caption_justify="left")
+    """A line per stage of `Study.status`, why it failed below it; the counts in the caption."""
+    table = Table("Status", Column("Run", overflow="fold"), "Epochs", caption_justify="left")
     for row in status.to_dict("records"):
         state = f"[{COLORS[row['status']]}]{row['status']}[/]"
-        table.add_row(state, escape(row["name"]), str(row["epochs"] or ""), escape(row["why"]))
+        name = "\n".join(filter(None, (row["name"], row["why"])))
+        table.add_row(state, escape(name), str(row["epochs"] or ""))
     counts = status["status"].value_counts()
     named = [name for name in COLORS if name not in RARE or name in counts]
     table.caption = ", ".join(f"{counts.get(name, 0)} {name}" for name in named)

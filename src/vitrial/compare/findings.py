@@ -7,8 +7,9 @@ All runs of a study are deleted from alike, so that one matrix of covariances (s
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -46,6 +47,7 @@ class Registered:
         margin: Smallest difference that matters.
         alpha: Two-sided error.
         family: Claims that are adjusted together.
+        starts: Initializations of both arms, where their names do not say them.
     """
 
     treatment: str
@@ -55,12 +57,23 @@ class Registered:
     margin: float
     alpha: float
     family: str
+    starts: tuple[str, str] = ("", "")
 
 
 def registered(
-    comparisons: Sequence[RegisteredComparison], endpoint: str, margin: float
+    comparisons: Sequence[RegisteredComparison],
+    endpoint: str,
+    margin: float,
+    starts: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Registered]:
-    """The comparisons of a protocol, with its endpoint and margin where they state none."""
+    """The comparisons of a protocol, with its endpoint and margin where they state none.
+
+    Args:
+        comparisons: Of the protocol.
+        endpoint: Likewise.
+        margin: Likewise.
+        starts: Initialization by arm, for arms whose names do not say it.
+    """
     return [
         Registered(
             treatment=one.treatment,
@@ -70,6 +83,7 @@ def registered(
             margin=margin if one.margin is None else one.margin,
             alpha=one.alpha,
             family=one.family,
+            starts=(starts.get(one.treatment, ""), starts.get(one.control, "")),
         )
         for one in comparisons
     ]

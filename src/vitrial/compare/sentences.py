@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from vitrial.compare.findings import Finding
+from vitrial.compare.findings import Finding, Registered
 from vitrial.compare.outlook import needs
 from vitrial.errors import VitrialError
 from vitrial.metrics import ENDPOINTS
@@ -39,7 +39,7 @@ RELATIONS = {
 def sentence(finding: Finding) -> str:
     """What a comparison found, with its interval; nothing of the claim."""
     one, effect = finding.registered, finding.effect
-    (a, start_a), (b, start_b) = (_parts(arm) for arm in (one.treatment, one.control))
+    (a, start_a), (b, start_b) = _arms(one)
     if start_a is not None and start_a == start_b:
         begin = in_words(start_a)
     else:
@@ -85,7 +85,7 @@ def chances(finding: Finding) -> str:
     if math.isnan(finding.probability):
         return ""
     one = finding.registered
-    (a, start_a), (b, start_b) = _parts(one.treatment), _parts(one.control)
+    (a, start_a), (b, start_b) = _arms(one)
     if start_a is None or start_a != start_b:
         a, b = one.treatment, one.control
     return f"Probability that a new run of {a} beats one of {b}: {finding.probability:.2f}."
@@ -228,10 +228,14 @@ def _without_nan(content: Any) -> Any:
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def _parts(arm: str) -> tuple[str, Initialization | None]:
-    """The backbone and initialization of an arm's name; of an id the name alone."""
-    backbone, slash, start = arm.partition(" / ")
-    return backbone, parse_initialization(start) if slash else None
+def _arms(one: Registered) -> list[tuple[str, Initialization | None]]:
+    """Of both arms the backbone, or the id, and the initialization where it is known."""
+    found = []
+    for arm, start in zip((one.treatment, one.control), one.starts, strict=True):
+        backbone, _, named = arm.partition(" / ")
+        start = start or named
+        found.append((backbone, parse_initialization(start) if start else None))
+    return found
 
 
 def _begun(text: str, arm: str) -> str:

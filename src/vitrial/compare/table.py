@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from vitrial.errors import VitrialError
 from vitrial.metrics import ENDPOINTS
@@ -196,23 +197,34 @@ TEXTS = 3
 """The first columns, which hold words: initialization, backbone, weights."""
 
 
+LONGEST = 44
+"""Characters of a backbone that stay in one line; the tag of a longer one follows below it."""
+
+
 def to_rich(words: pd.DataFrame, title: str) -> Table:
     """For the terminal, in 80 columns: what the paper's table has, and what a run costs.
 
-    Weights are shown where there are any. Where it is too narrow, names are folded, figures never.
+    An initialization heads its backbones, so that the longest names of timm fit; where a backbone's
+    weights are not in its name, they stand below it.
     """
-    table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD)
+    table = Table(
+        title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False
+    )
     start, backbone, weights, score, runs = words.columns[:5]
-    texts = [start, backbone, weights] if (words[weights] != "-").any() else [start, backbone]
-    for name in texts:
-        table.add_column(name, overflow="fold")
+    table.add_column("Arm", overflow="fold")
     for name, column in ((score, score), (runs, runs), ("Minutes", MINUTES["total_minutes"])):
         # As wide as its figures: a longer heading is folded.
         width = max([*map(len, words[column]), *map(len, name.split())])
         table.add_column(name, justify="right", width=width)
-    shown = words[[*texts, score, runs, MINUTES["total_minutes"]]]
-    for row in shown.itertuples(index=False):
-        table.add_row(*row)
+    for origin, arms in words.groupby(start, sort=False):
+        table.add_row(Text(str(origin), "bold"))
+        for arm in arms.to_dict("records"):
+            name = f"  {arm[backbone]}"
+            if len(name) > LONGEST:
+                name = name.replace(".", "\n    .", 1)
+            if arm[weights] != "-" and arm[weights] not in arm[backbone]:
+                name += f"\n    {arm[weights]}"
+            table.add_row(Text(name), arm[score], arm[runs], arm[MINUTES["total_minutes"]])
     return table
 
 

@@ -18,6 +18,7 @@ from vitrial.compare.decisions import Required, net_benefit_table, operating_tab
 from vitrial.compare.subgroups import subgroup_tables
 from vitrial.compare.temperature import calibrated, calibration_table, reliability_table
 from vitrial.compare.two_runs import delong, mcnemar
+from vitrial.data.manifest import INTERNAL
 from vitrial.errors import VitrialError
 from vitrial.layout import ANALYSES, ANALYSES_FACTS
 from vitrial.metrics import METRICS
@@ -26,8 +27,6 @@ from vitrial.spelling import did_you_mean
 from vitrial.store.study import Study
 from vitrial.store.trial import comparisons_of
 from vitrial.tasks import Task, task_of
-
-NOT_FOR_SUBGROUPS = ("image", "label", "group", "target")
 
 
 @dataclass(frozen=True)
@@ -197,7 +196,7 @@ def _as_written(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _refuse(request: Request, test: Aligned, classes: list[str]) -> None:
-    columns = [c for c in test.images.columns if c not in NOT_FOR_SUBGROUPS]
+    columns = [c for c in test.images.columns if c not in INTERNAL]
 
     def unknown(what: str, name: str, known: list[str]) -> str:
         choices = ", ".join(known) or "none"

@@ -18,7 +18,8 @@ def comparisons_of(protocol: Protocol) -> list[Registered]:
     if comparisons is None:
         families = {arm.backbone: family_of(arm.backbone) for arm in protocol.arms}
         comparisons = default_comparisons(protocol.arms, families)
-    return registered(comparisons, protocol.endpoint, protocol.margin)
+    starts = {arm.name: str(arm.origin) for arm in protocol.arms}
+    return registered(comparisons, protocol.endpoint, protocol.margin, starts)
 
 
 def findings_of(protocol: Protocol, finished: Sequence[FinishedRun]) -> list[Finding]:

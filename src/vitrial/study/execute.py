@@ -21,6 +21,7 @@ from vitrial.study.datasets import Datasets, fingerprints, prepare_datasets
 from vitrial.study.executors import INLINE, executor_of
 from vitrial.study.plan import plan
 from vitrial.study.preflight import check_stages, preflight, without
+from vitrial.study.remaining import telling_time_left
 from vitrial.study.track import tracking
 from vitrial.train.launch import computes_bf16
 
@@ -71,7 +72,7 @@ def run(
     refuse_foreign_study(root)
     with listening(listen):
         study, stages, datasets = _lay_down(protocol, root, cache, skip_missing)
-        with tracking(protocol, root, stages):
+        with tracking(protocol, root, stages), telling_time_left(study):
             carry_out(Work(root, cache, workers), stages, datasets)
     return study
 

@@ -67,15 +67,6 @@ def standing(study: Study) -> Standing:
     )
 
 
-def in_words(seconds: float) -> str:
-    """A time as a person says it, such as `about 12 minutes`."""
-    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
-        if seconds >= 1.5 * size or (unit == "minute" and seconds >= size):
-            count = round(seconds / size)
-            return f"about {count} {unit}{'s' * (count != 1)}"
-    return "less than a minute"
-
-
 def _running(study: Study, row: dict[Any, Any]) -> Running:
     folder = RunFolder(study.path / row["folder"])
     try:

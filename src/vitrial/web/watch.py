@@ -28,10 +28,11 @@ from vitrial.protocol import digest
 from vitrial.records import DamagedError
 from vitrial.report.page import build_page
 from vitrial.report.snapshot import Snapshot
+from vitrial.spelling import duration
 from vitrial.store.study import load_study
 from vitrial.web.guard import Guard
 from vitrial.web.server import serve
-from vitrial.web.standing import in_words, standing
+from vitrial.web.standing import standing
 from vitrial.web.template import environment, static
 
 POLICY = (
@@ -74,7 +75,7 @@ class Watched:
             trouble = str(error)
         except VitrialError:  # its data are being prepared
             pass
-        facts = {"standing": stands, "trouble": trouble, "in_words": in_words}
+        facts = {"standing": stands, "trouble": trouble, "in_words": duration}
         return environment().get_template("progress.html.j2").render(facts)
 
     def renew(self) -> None:
