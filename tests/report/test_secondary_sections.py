@@ -101,6 +101,7 @@ def test_all_that_is_asked_for_and_not_there_is_said_at_once(study):
     request = Request(subgroups=("height",), positive="no class", two_runs=("x", "y"), level=2)
     with pytest.raises(VitrialError) as caught:
         analyze(study, request)
+    assert "sha256" not in str(caught.value), "a file's checksum makes no subgroup"
     for part in ("height is no column", "no class is no class", "x is no finished run", "of 2"):
         assert part in str(caught.value)
 
