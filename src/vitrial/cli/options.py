@@ -47,6 +47,10 @@ Executor = Annotated[
         metavar="NAME",
     ),
 ]
+Devices = Annotated[
+    int,
+    typer.Option(help="GPUs that train each model together, a share of every batch each.", min=1),
+]
 ExecutorOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -10,6 +10,7 @@ import typer
 from vitrial.cli.opening import print_result
 from vitrial.cli.options import (
     Cache,
+    Devices,
     Executor,
     ExecutorOption,
     Out,
@@ -47,6 +48,7 @@ def run(
     watch: Annotated[
         bool, typer.Option("--watch", help="Serve its report on this machine meanwhile.")
     ] = False,
+    devices: Devices = 1,
 ) -> None:
     """Carry out a protocol; a study that was interrupted or damaged resumes."""
     with sentences():
@@ -68,6 +70,7 @@ def run(
                 skip_missing=skip_missing,
                 executor=executor,
                 options=pairs(option),
+                devices=devices,
             )
         print_result(study)
         if not study.status()["status"].isin(["done", "skipped"]).all():
@@ -119,6 +122,7 @@ def tune(
     overwrite: Overwrite = False,
     executor: Executor = "inline",
     option: ExecutorOption = None,
+    devices: Devices = 1,
 ) -> None:
     """Search each arm's base learning rate on validation, and write a protocol with the best."""
     with sentences():
@@ -136,6 +140,7 @@ def tune(
             overwrite=overwrite,
             executor=executor,
             options=pairs(option),
+            devices=devices,
         )
         out_console.print(tuning_table(result))
         out_console.print(f"Protocol with the best rates: {result.path}", soft_wrap=True)

@@ -12,6 +12,7 @@ from torchvision.transforms.v2.functional import normalize
 
 from vitrial.data.augment import central_batch
 from vitrial.data.batches import CachedImages, evaluation_order, load
+from vitrial.data.shares import every, together
 
 
 def predict(
@@ -23,6 +24,8 @@ def predict(
     workers: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits and features of the central view of each image, in order.
+
+    Processes that train together divide the batches, and each has the whole in the end.
 
     Pooling and head work in float32 whatever the precision of the rest, for scores that decide
     must not be rounded to the 8 bits of a bfloat16.
@@ -40,10 +43,11 @@ def predict(
         float32 (n, classes), and the pooled features just before the head, float32 (n, features).
     """
     order = evaluation_order(len(images), batch_size * (4 if view.device.type == "cuda" else 1))
-    batches = load(images, order, workers, view.device)
-    found = [outputs(model, batch, view, autocast) for batch, _ in batches]
-    logits, features = zip(*found, strict=True)
-    return torch.cat(logits).cpu().numpy(), torch.cat(features).cpu().numpy()
+    batches = load(images, every(order), workers, view.device)
+    mine = [outputs(model, batch, view, autocast) for batch, _ in batches]
+    parts = [(logits.cpu(), features.cpu()) for logits, features in mine]
+    logits, features = zip(*together(parts, len(order)), strict=True)
+    return torch.cat(logits).numpy(), torch.cat(features).numpy()
 
 
 def outputs(

@@ -154,7 +154,7 @@ class Machine:
     """What a stage's bits may depend on besides its key.
 
     Attributes:
-        device: The GPU's name, or `cpu`.
+        device: The GPU's name, or `cpu`; after `4 x` where so many trained it together.
         precision: As lightning-fabric names it: what was computed in, which is not always what the
             recipe asked for.
         threads: Of PyTorch on the CPU.

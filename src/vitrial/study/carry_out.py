@@ -10,6 +10,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vitrial.atomic import DiskFullError
 from vitrial.errors import VitrialError
@@ -17,6 +18,7 @@ from vitrial.events import EpochEnded, Event, Note, StageEnded, listening, tell
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.stage import Stage
 from vitrial.study.datasets import Datasets
+from vitrial.study.ranks import run_on_ranks
 from vitrial.study.run import run_stage
 
 STAGES = "Stages"
@@ -31,11 +33,13 @@ class Work:
         root: The study's folder.
         cache: See `run_stage`, as are the others.
         workers: Likewise.
+        devices: That train each stage together.
     """
 
     root: Path
     cache: Path | None = None
     workers: int | None = None
+    devices: int = 1
 
 
 def carry_out_stage(
@@ -72,9 +76,11 @@ def carry_out_stage(
             if start != "done":
                 needed = RunFolder(work.root / str(stage.start)).stage()
                 raise VitrialError(f"{needed.name} has not been completed.")
-            run_stage(
-                work.root, stage.key, cache=work.cache, workers=work.workers, datasets=datasets
-            )
+            options: Any = {"cache": work.cache, "workers": work.workers}
+            if work.devices > 1:
+                run_on_ranks(work.root, stage.key, work.devices, **options)
+            else:
+                run_stage(work.root, stage.key, **options, datasets=datasets)
         except DiskFullError as error:
             with suppress(DiskFullError):
                 folder.fail(str(error))

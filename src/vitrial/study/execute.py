@@ -37,6 +37,7 @@ def run(
     skip_missing: bool = False,
     executor: str = INLINE,
     options: Mapping[str, object] | None = None,
+    devices: int = 1,
 ) -> Study:
     """Carry out a protocol; runs that are done already are kept, interrupted ones resume.
 
@@ -51,6 +52,7 @@ def run(
         executor: What carries the stages out, a file of `vitrial.study.executors`: `inline`, in
             this process; `local`, in several of this machine; `slurm` or `ray`.
         options: Of the executor.
+        devices: That train each stage together, a share of every batch each.
 
     Returns:
         The study. Runs that failed are listed in its status, each with its reason.
@@ -73,7 +75,7 @@ def run(
     with listening(listen):
         study, stages, datasets = _lay_down(protocol, root, cache, skip_missing)
         with tracking(protocol, root, stages), telling_time_left(study):
-            carry_out(Work(root, cache, workers), stages, datasets)
+            carry_out(Work(root, cache, workers, devices), stages, datasets)
     return study
 
 

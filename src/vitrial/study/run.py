@@ -41,6 +41,7 @@ def run_stage(
     cache: Path | None = None,
     workers: int | None = None,
     datasets: Datasets | None = None,
+    devices: int = 1,
 ) -> None:
     """Carry out a stage: nothing is needed but the study's folder and the stage's key.
 
@@ -54,6 +55,7 @@ def run_stage(
         cache: Where pixel caches lie.
         workers: Processes that read batches ahead; chosen for the machine if left out.
         datasets: The study's, where they are prepared already.
+        devices: That train it together; this is then one of as many processes.
 
     Raises:
         VitrialError: There is no such stage, the data are not those that it was planned for, its
@@ -61,12 +63,15 @@ def run_stage(
     """
     folder = stage_folder(study, key)
     stage = folder.stage()
+    fabric = launch(stage.recipe.precision, devices)
     data = data_of(study, stage, cache) if datasets is None else chosen(stage, datasets)
     start = None if stage.start is None else RunFolder(study / stage.start).weights()
-    fabric = launch(stage.recipe.precision)
-    folder.begin(Attempt(machine(fabric), program()))
+    if fabric.is_global_zero:
+        folder.begin(Attempt(machine(fabric), program()))
     begun = Begun(stage, folder, data, start, fabric, default_workers(workers))
-    folder.finish(train(begun) if isinstance(stage.recipe, Recipe) else selfsupervise(begun))
+    result = train(begun) if isinstance(stage.recipe, Recipe) else selfsupervise(begun)
+    if fabric.is_global_zero:
+        folder.finish(result)
 
 
 def train(begun: Begun) -> Result:
@@ -106,7 +111,9 @@ def train(begun: Begun) -> Result:
     started = time.perf_counter()
     if stage.kind == "finetune":
         model.load_state_dict(load_file(folder.path / WEIGHTS))
-        folder.write_predictions(predictions(model, training, fabric))
+        table = predictions(model, training, fabric)
+        if fabric.is_global_zero:
+            folder.write_predictions(table)
     trained = sum(row["train_seconds"] for row in history)
     return Result(
         epochs=len(history),
@@ -152,9 +159,9 @@ def predictions(model: nn.Module, training: Training, fabric: Fabric) -> pd.Data
 
 def machine(fabric: Fabric) -> Machine:
     """What a run's bits may depend on besides its key."""
-    cuda = fabric.device.type == "cuda"
+    device = torch.cuda.get_device_name() if fabric.device.type == "cuda" else "cpu"
     return Machine(
-        device=torch.cuda.get_device_name() if cuda else "cpu",
+        device=device if fabric.world_size == 1 else f"{fabric.world_size} x {device}",
         precision=fabric.strategy.precision.precision,
         threads=torch.get_num_threads(),
         cpu=platform.processor() or platform.machine(),

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from multiprocessing import get_all_start_methods, get_context
-from multiprocessing.context import BaseContext
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from vitrial.store.run_folder import RunFolder
 from vitrial.store.stage import Stage
 from vitrial.study.cost import TrainingStep, wait_for
 from vitrial.study.footprint import footprint, free_memory
+from vitrial.study.processes import starting
 from vitrial.train.launch import launch
 
 NUMBERS = (1, 2, 4)
@@ -39,7 +38,7 @@ class Place:
     """What a worker process may use.
 
     Attributes:
-        device: Of the GPUs that are visible, by its number or name; None for the CPU.
+        device: GPUs by number or name, with commas between them; None for the CPU.
         threads: Of the CPU.
     """
 
@@ -59,25 +58,19 @@ class Place:
         threadpool_limits(self.threads)
 
 
-def starting() -> BaseContext:
-    """What starts worker processes: they inherit no thread, and nothing of a GPU.
+def devices(together: int = 1) -> list[str | None]:
+    """The GPUs that may be used, as `CUDA_VISIBLE_DEVICES` names them; without one, the CPU.
 
-    Where the system can fork, they inherit what takes seconds to import.
+    Args:
+        together: How many train a stage together: so many make an entry.
     """
-    if "forkserver" not in get_all_start_methods():
-        return get_context("spawn")
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["vitrial.study.executors.local"])
-    return context
-
-
-def devices() -> list[str | None]:
-    """The GPUs that may be used, as `CUDA_VISIBLE_DEVICES` names them; without one, the CPU."""
     count = torch.cuda.device_count()
     if count == 0:
         return [None]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return [*(visible.split(",") if visible else map(str, range(count)))][:count]
+    names = [*(visible.split(",") if visible else map(str, range(count)))][:count]
+    starts = range(0, max(1, count - together + 1), together)
+    return [",".join(names[start : start + together]) for start in starts]
 
 
 def best_number(root: Path, stages: list[Stage], names: list[str | None]) -> int:

@@ -59,6 +59,7 @@ def tune_rates(
     overwrite: bool = False,
     executor: str = INLINE,
     options: Mapping[str, object] | None = None,
+    devices: int = 1,
 ) -> Tuning:
     """Train each arm once at each rate and keep the rate of the best validation score.
 
@@ -76,6 +77,7 @@ def tune_rates(
         overwrite: Whether `tuned.yaml` may be there already.
         executor: What carries the stages out: see `vitrial.study.execute.run`.
         options: Likewise.
+        devices: Likewise.
 
     Raises:
         VitrialError: A rate is impossible, something that the runs need is missing, every arm
@@ -103,7 +105,7 @@ def tune_rates(
             tell(Note(note))
         lay_down(root, stages)
         with tracking(protocol, root, stages):
-            carry_out(Work(root, cache, workers), stages, datasets)
+            carry_out(Work(root, cache, workers, devices), stages, datasets)
     tuned_stages = [stage for stage in stages if stage.kind == "tune"]
     scores = _scores(tuned_stages, ENDPOINTS[protocol.endpoint], root)
     tuned = protocol.model_copy(update={"arms": _tuned_arms(protocol, scores)})

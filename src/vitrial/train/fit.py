@@ -22,6 +22,7 @@ from torchvision.transforms.v2.functional import normalize
 from vitrial.data.augment import augment_batch, draw_views
 from vitrial.data.batches import load, training_order
 from vitrial.data.prepared import Prepared
+from vitrial.data.shares import balance, mean_over_processes, share_of
 from vitrial.errors import VitrialError
 from vitrial.evaluate.predict import CentralView, predict
 from vitrial.layout import WEIGHTS
@@ -42,6 +43,7 @@ from vitrial.train.checkpoint import (
 from vitrial.train.finite import FINITE_EVERY, first_not_finite
 from vitrial.train.optimizer import build_optimizer
 from vitrial.train.schedule import exhausted, learning_rate
+from vitrial.train.synchronized import synchronize_batch_norm
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def fit(
         Stopped: A signal asked for it.
     """
     recipe = training.recipe
+    if fabric.world_size > 1:
+        model = synchronize_batch_norm(model, fabric.device)
     model = model.to(memory_format=torch.channels_last)
     optimizer: Any = build_optimizer(model, recipe.optimizer, recipe.base_lr, recipe.weight_decay)
     network: Any = torch.compile(model) if recipe.compile else model
@@ -114,20 +118,24 @@ def fit(
         with stops_put_off() as is_to_stop:
             watched = train_epoch(network, optimizer, training, history, fabric, part, is_to_stop)
             trained, part = time.perf_counter(), None
-            if is_to_stop():
+            if is_to_stop() and fabric.is_global_zero:
                 now = (history, training.seed, best, PartOfEpoch.of(watched, trained - started))
                 save_checkpoint(folder, model, optimizer.optimizer, *now)
-        loss = float(torch.stack([batch["loss"] for batch in watched]).mean())
+        losses = torch.stack([batch["loss"] for batch in watched])
+        loss = float(mean_over_processes(losses.mean()))
         logits = _validate(model, training, len(history), fabric)
         row = _summary(training, history, loss, logits)
         row |= {"train_seconds": trained - started, "seconds": time.perf_counter() - started}
         if gain(row["score"]) > max((gain(r["score"]) for r in history), default=-math.inf):
             best = copy_of_weights(model)
         history.append(row)
-        save_checkpoint(folder, model, optimizer.optimizer, history, training.seed, best)
-        on_epoch(history)
+        if fabric.is_global_zero:
+            save_checkpoint(folder, model, optimizer.optimizer, history, training.seed, best)
+            on_epoch(history)
     assert best is not None, "an epoch's score is a number, and every number exceeds minus infinity"
-    save_weights(folder / WEIGHTS, best)
+    if fabric.is_global_zero:
+        save_weights(folder / WEIGHTS, best)
+    fabric.barrier()
     return history
 
 
@@ -159,26 +167,28 @@ def train_epoch(
     step = history[-1]["steps"] if history else 0
     gains = _gains(history, training)
     weight = _class_weights(images.targets, len(training.data.classes), recipe)
+    each = np.ones(len(training.data.classes)) if weight is None else weight.numpy()
     weight = None if weight is None else weight.to(fabric.device)
     order = training_order(images.targets, recipe, generator_of(training.seed, "order", epoch))
-    torch.manual_seed(seed_of(training.seed, "dropout", epoch))
+    of_rank = (fabric.global_rank,) if fabric.global_rank else ()  # its dropout differs
+    torch.manual_seed(seed_of(training.seed, "dropout", epoch, *of_rank))
     network.train()
     watched = part.batches() if part else []
     done = len(watched)
+    mine = [positions[share_of(len(positions))] for positions in order]
     for batch, (pixels, targets) in enumerate(
-        load(images, order[done:], training.workers, fabric.device), done
+        load(images, mine[done:], training.workers, fabric.device), done
     ):
         if part and batch == done:
             part.restore_generators()  # only now: what loads may have drawn from them
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step + batch, gains, recipe)
-        inputs = training_views(
-            pixels, training, generator_of(training.seed, "views", epoch, batch), fabric
-        )
+        whole = images.targets[order[batch]]
+        generator = generator_of(training.seed, "views", epoch, batch)
+        inputs = training_views(pixels, training, generator, fabric, len(whole))
         targets = targets.to(fabric.device, non_blocking=True)
-        loss = train_step(
-            network, optimizer, inputs, targets, weight, recipe.clip_norm, fabric, training.task
-        )
+        shares = (weight, recipe.clip_norm, fabric, training.task, balance(each[whole]))
+        loss = train_step(network, optimizer, inputs, targets, *shares)
         watched.append({"loss": loss})
         if len(watched) % FINITE_EVERY == 0:
             _check_finite(watched[-FINITE_EVERY:], epoch, batch + 1 - FINITE_EVERY)
@@ -197,9 +207,22 @@ def train_step(
     clip_norm: float | None,
     fabric: Fabric,
     task: Task = TASKS["multiclass"],
+    balance: float = 1.0,
 ) -> torch.Tensor:
-    """One optimizer step; the loss, left on the device."""
-    loss = task.loss(network(inputs), targets, weight)
+    """One optimizer step; the loss, left on the device.
+
+    Args:
+        network: The model, set up by `fabric`.
+        optimizer: Likewise.
+        inputs: Float (n, channels, crop, crop): of the batch, or of this process's share of it.
+        targets: Of them.
+        weight: Of each class.
+        clip_norm: Largest norm of the gradient.
+        fabric: Device and precision.
+        task: Whose loss.
+        balance: Of the loss, between processes: see `vitrial.data.shares.balance`.
+    """
+    loss = task.loss(network(inputs), targets, weight) * balance
     optimizer.zero_grad()
     fabric.backward(loss)
     if clip_norm is not None:
@@ -209,10 +232,18 @@ def train_step(
 
 
 def training_views(
-    pixels: torch.Tensor, training: Training, generator: torch.Generator, fabric: Fabric
+    pixels: torch.Tensor,
+    training: Training,
+    generator: torch.Generator,
+    fabric: Fabric,
+    whole: int | None = None,
 ) -> torch.Tensor:
-    """Augmented and normalized views (n, channels, crop, crop) of uint8 images."""
-    views = draw_views(training.augment, len(pixels), pixels.shape[1], generator)
+    """Augmented and normalized views (n, channels, crop, crop) of uint8 images.
+
+    `whole` is the size of the batch that the images are this process's share of.
+    """
+    whole = len(pixels) if whole is None else whole
+    views = draw_views(training.augment, whole, pixels.shape[1], generator)[share_of(whole)]
     pixels = pixels.to(fabric.device, non_blocking=True)
     batch = augment_batch(pixels, views, training.augment.crop)
     normalized: torch.Tensor = normalize(

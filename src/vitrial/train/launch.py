@@ -12,12 +12,16 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 from torch.utils import deterministic
 
 
-def launch(precision: Literal["bf16", "fp32"]) -> Fabric:
+def launch(precision: Literal["bf16", "fp32"], devices: int = 1) -> Fabric:
     """The device (a GPU if there is one) at a precision, set to repeat its bits.
+
+    With several devices this is one of as many processes, and waits for the others: see
+    `vitrial.study.ranks`.
 
     Args:
         precision: Of the recipe. A device without bf16 instructions computes in float32 instead,
             which is faster than to emulate them.
+        devices: That train one model together.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # asked for by cuBLAS
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -25,7 +29,15 @@ def launch(precision: Literal["bf16", "fp32"]) -> Fabric:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets every launch
     plugin: Any = "bf16-mixed" if precision == "bf16" and computes_bf16() else "32-true"
     # Not Slurm's environment, which Fabric would take for its own wherever it finds `srun`.
-    return Fabric(devices=1, precision=plugin, plugins=LightningEnvironment())
+    fabric = Fabric(
+        strategy="ddp" if devices > 1 else "auto",
+        devices=devices,
+        precision=plugin,
+        plugins=LightningEnvironment(),
+    )
+    if devices > 1:
+        fabric.launch()
+    return fabric
 
 
 def computes_bf16() -> bool:

@@ -5,15 +5,12 @@ Without a GPU the cores are one device, and its workers share them evenly.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from threading import Thread
 from typing import Any, Literal
 
 from pydantic import PositiveInt
@@ -25,15 +22,14 @@ from vitrial.store.stage import Stage
 from vitrial.study.carry_out import STAGES, Work, carry_out_stage
 from vitrial.study.datasets import Datasets
 from vitrial.study.executors import ExecutorOptions
-from vitrial.study.runs_per_device import Place, best_number, devices, starting
+from vitrial.study.processes import end, starting, stop_with_parent
+from vitrial.study.runs_per_device import Place, best_number, devices
 from vitrial.terminal import Stopped, stoppable
 
 REQUIRES = None
 
 TRIES = 2
 """How often a stage is tried whose worker dies: what a machine does once, it may not do twice."""
-GRACE = 30
-"""Seconds that a worker has to write a checkpoint when it is told to stop."""
 
 
 class Options(ExecutorOptions):
@@ -54,7 +50,7 @@ def execute(work: Work, stages: list[Stage], datasets: Datasets, options: Option
     Raises:
         DiskFullError: No stage can be written any more.
     """
-    number, names = options.runs_per_device, devices()
+    number, names = options.runs_per_device, devices(work.devices)
     if number == "auto":
         number = best_number(work.root, stages, names)
     places = [Place.of(name, number * len(names)) for _ in range(number) for name in names]
@@ -161,16 +157,12 @@ class _Worker:
         """End the process: at once if it is idle, else with a checkpoint."""
         if not hasattr(self, "process"):
             return
-        self.process.terminate()
-        self.process.join(GRACE)
-        self.process.kill()
-        self.process.join()
+        end(self.process)
         self.connection.close()
 
 
 def _carry_out(connection: Connection, work: Work, place: Place) -> None:
     """What a worker does until it is told to stop, or the process that started it is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
     place.take()
 
     def retell(event: Event) -> None:
@@ -178,17 +170,10 @@ def _carry_out(connection: Connection, work: Work, place: Place) -> None:
             connection.send(event)
 
     with suppress(Stopped, EOFError), stoppable(), listening(retell):
-        Thread(target=_stop_with_parent, daemon=True).start()
+        stop_with_parent()
         while True:
             stage: Stage = connection.recv()
             try:
                 connection.send(carry_out_stage(work, stage))
             except DiskFullError as error:
                 connection.send(error)
-
-
-def _stop_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)

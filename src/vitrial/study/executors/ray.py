@@ -30,7 +30,7 @@ class Options(ExecutorOptions):
             cluster of this machine alone is started and ended.
         num_cpus: Cores of a stage, and its threads.
         num_gpus: GPUs of a stage; a part of one, such as 0.5, lets several stages share it. Left
-            out, one where this machine has any.
+            out, as many as train it together where this machine has any.
         max_retries: How often a stage is tried again when its worker or node dies.
     """
 
@@ -44,19 +44,19 @@ def execute(work: Work, stages: list[Stage], datasets: Datasets, options: Option
     """Hand all stages to Ray, and wait for them."""
     import ray
 
-    gpus = options.num_gpus
+    cpus, gpus = max(options.num_cpus, work.devices), options.num_gpus
     if gpus is None:
-        gpus = float(devices() != [None])
+        gpus = 0.0 if devices() == [None] else float(work.devices)
     shared = replace(work, root=work.root.resolve(), cache=work.cache and work.cache.resolve())
     task: Any = ray.remote(_carry_out).options(
-        num_cpus=options.num_cpus, num_gpus=gpus, max_retries=options.max_retries
+        num_cpus=cpus, num_gpus=gpus, max_retries=options.max_retries
     )
     ray.init(options.address, log_to_driver=False, logging_level=logging.ERROR)
     try:
         tasks: dict[str, Any] = {}
         for stage in stages:
             start = tasks.get(stage.start or "")
-            tasks[stage.folder] = task.remote(shared, stage, options.num_cpus, start)
+            tasks[stage.folder] = task.remote(shared, stage, cpus, start)
         names = {tasks[stage.folder]: stage.name for stage in stages}
         with counting(STAGES, len(stages)) as advance:
             while names:

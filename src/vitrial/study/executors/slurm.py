@@ -103,7 +103,7 @@ def _submit(work: Work, layer: list[Stage], options: Options, before: list[Any])
             "qos": options.qos,
             "constraint": options.constraint,
             "mem": options.memory_gb and f"{options.memory_gb}GB",
-            "gpus_per_node": options.gpus or None,
+            "gpus_per_node": options.gpus and max(options.gpus, work.devices),
             # Whatever the others came to: a stage whose start failed says so itself.
             "dependency": f"afterany:{_numbers(before)}" if before else None,
         }
@@ -111,7 +111,7 @@ def _submit(work: Work, layer: list[Stage], options: Options, before: list[Any])
             name="vitrial",
             cpus_per_task=options.cpus,
             slurm_array_parallelism=options.at_once,
-            **{f"slurm_{key}": value for key, value in given.items() if value is not None},
+            **{f"slurm_{key}": value for key, value in given.items() if value},
         )
     with executor.batch():
         return [executor.submit(_Job(work, stage)) for stage in layer]

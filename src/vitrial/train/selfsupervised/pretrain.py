@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
 from vitrial.data.batches import UnlabeledImages, load, shuffled_order
+from vitrial.data.shares import balance, mean_over_processes, share_of
 from vitrial.errors import VitrialError
 from vitrial.layout import WEIGHTS
 from vitrial.protocol import Augment, SelfSupervision
@@ -32,6 +34,7 @@ from vitrial.train.selfsupervised.collapse import PATIENCE, collapse
 from vitrial.train.selfsupervised.multicrop import multicrop
 from vitrial.train.selfsupervised.schedule import learning_rate, momentum, weight_decay
 from vitrial.train.selfsupervised.siamese import Siamese
+from vitrial.train.synchronized import synchronize_batch_norm
 
 Watch = Callable[[nn.Module], float]
 
@@ -89,7 +92,7 @@ def pretrain(
     """
     recipe = pretraining.recipe
     if fabric.world_size > 1:
-        siamese = nn.SyncBatchNorm.convert_sync_batchnorm(siamese)  # type: ignore[no-untyped-call]
+        synchronize_batch_norm(siamese, fabric.device)
     siamese = siamese.to(memory_format=torch.channels_last)
     optimizer: Any = build_optimizer(siamese, recipe.optimizer, recipe.lr, recipe.weight_decay[0])
     network: Any
@@ -107,7 +110,7 @@ def pretrain(
             epoch = (network, siamese, optimizer, pretraining, len(history), fabric)
             watched = _train_epoch(*epoch, part, is_to_stop)
             trained, part = time.perf_counter(), None
-            if is_to_stop():
+            if is_to_stop() and fabric.is_global_zero:
                 now = PartOfEpoch.of(watched, trained - started, before)
                 optimizer_, seed = optimizer.optimizer, pretraining.seed
                 save_checkpoint(folder, siamese, optimizer_, history, seed, part=now)
@@ -117,10 +120,13 @@ def pretrain(
             row["knn"] = watch(siamese.teacher.backbone)
         row |= {"train_seconds": trained - started, "seconds": time.perf_counter() - started}
         history.append(row)
-        save_checkpoint(folder, siamese, optimizer.optimizer, history, pretraining.seed)
-        on_epoch(history)
+        if fabric.is_global_zero:
+            save_checkpoint(folder, siamese, optimizer.optimizer, history, pretraining.seed)
+            on_epoch(history)
         _refuse_collapsed(history, recipe)
-    save_weights(folder / WEIGHTS, siamese.teacher.backbone.state_dict())
+    if fabric.is_global_zero:
+        save_weights(folder / WEIGHTS, siamese.teacher.backbone.state_dict())
+    fabric.barrier()
     return history
 
 
@@ -138,12 +144,14 @@ def _train_epoch(
     recipe, seed = pretraining.recipe, pretraining.seed
     n = len(pretraining.images)
     order = shuffled_order(n, recipe.batch_size, generator_of(seed, "order", epoch))
-    torch.manual_seed(seed_of(seed, "dropout", epoch))
+    of_rank = (fabric.global_rank,) if fabric.global_rank else ()  # its dropout differs
+    torch.manual_seed(seed_of(seed, "dropout", epoch, *of_rank))
     network.train()
     watched = part.batches() if part else []
     done = len(watched)
+    mine = [positions[share_of(len(positions))] for positions in order]
     for batch, pixels in enumerate(
-        load(pretraining.images, order[done:], pretraining.workers, fabric.device), done
+        load(pretraining.images, mine[done:], pretraining.workers, fabric.device), done
     ):
         if part and batch == done:
             part.restore_generators()  # only now: what loads may have drawn from them
@@ -157,10 +165,10 @@ def _train_epoch(
             pretraining.mean,
             pretraining.std,
             *(seed, "views", epoch, batch),
+            whole=len(order[batch]),
         )
-        watched.append(
-            pretrain_step(network, siamese, optimizer, views, epoch, schedules["momentum"], fabric)
-        )
+        shares = (schedules["momentum"], fabric, balance(np.ones(len(order[batch]))))
+        watched.append(pretrain_step(network, siamese, optimizer, views, epoch, *shares))
         if len(watched) % FINITE_EVERY == 0 or len(watched) == len(order):
             _check_finite([w["loss"] for w in watched], epoch)
         if is_to_stop():
@@ -174,7 +182,10 @@ def _summary(
     """The row of metrics of an epoch, from what was watched of all its batches."""
     steps = (epoch + 1) * len(watched)
     schedules = schedule(steps - 1, len(watched), optimizer, pretraining.recipe)
-    means = {name: float(torch.stack([w[name] for w in watched]).mean()) for name in watched[0]}
+    means = {
+        name: float(mean_over_processes(torch.stack([w[name] for w in watched]).mean()))
+        for name in watched[0]
+    }
     return {"epoch": epoch + 1, "steps": steps, **schedules, **means}
 
 
@@ -203,9 +214,14 @@ def pretrain_step(
     epoch: int,
     momentum: float,
     fabric: Fabric,
+    balance: float = 1.0,
 ) -> dict[str, torch.Tensor]:
-    """One optimizer step, then the teacher's; what to watch, left on the device."""
+    """One optimizer step, then the teacher's; what to watch, left on the device.
+
+    `balance` is of the loss, between processes: see `vitrial.data.shares.balance`.
+    """
     loss, watched = network(views, epoch)
+    loss = loss * balance
     optimizer.zero_grad()
     fabric.backward(loss)
     siamese.before_step(epoch)

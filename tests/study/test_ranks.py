@@ -1,0 +1,164 @@
+"""Two processes that train one model together do what one does, but for rounding."""
+
+import os
+import socket
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
+from torch import distributed, nn
+
+from tiny_study import PROTOCOL
+from vitrial.data.shares import balance, every, share_of, together
+from vitrial.errors import VitrialError
+from vitrial.events import EpochEnded
+from vitrial.models.backbone import build_backbone
+from vitrial.protocol.file import load_protocol
+from vitrial.study.execute import run
+from vitrial.study.processes import starting
+from vitrial.train.fit import train_step
+from vitrial.train.selfsupervised.build import build_siamese
+from vitrial.train.selfsupervised.methods.dino.recipe import Dino
+from vitrial.train.selfsupervised.pretrain import pretrain_step
+from vitrial.train.synchronized import synchronize_batch_norm
+
+STEPS = 3
+DINO = Dino(
+    batch_size=8,
+    hidden_dim=16,
+    output_dim=16,
+    local_views={"size": 32, "count": 1},
+    drop_path=0,  # each process has draws of its own
+)
+
+
+def in_two_processes(work):
+    """What the first of two processes gives; `work` takes a `Fabric`."""
+    context = starting()
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    ours, theirs = context.Pipe(duplex=False)
+    processes = [context.Process(target=in_one, args=(work, rank, port, theirs)) for rank in (0, 1)]
+    for process in processes:
+        process.start()
+    theirs.close()
+    found = ours.recv()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    return found
+
+
+def in_one(work, rank, port, connection):
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
+    os.environ |= {"LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    torch.set_num_threads(1)
+    fabric = Fabric(accelerator="cpu", strategy="ddp", devices=2, plugins=LightningEnvironment())
+    fabric.launch()
+    found = work(fabric)
+    if rank == 0:
+        connection.send(found)
+    distributed.destroy_process_group()
+
+
+def supervised(fabric):
+    """Steps on batches of 7 images, whose classes weigh differently; float64."""
+    torch.manual_seed(0)
+    # PyTorch's own batch normalization beside timm's, which has an activation.
+    model = nn.Sequential(build_backbone("test_resnet", 3, 3, 32), nn.BatchNorm1d(3)).double()
+    if fabric.world_size > 1:
+        model = synchronize_batch_norm(model, fabric.device)
+    network, optimizer = fabric.setup(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    network.train()
+    weight, losses = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64), []
+    for step in range(STEPS):
+        torch.manual_seed(step)
+        inputs, targets = torch.randn(7, 3, 32, 32).double(), torch.tensor([0, 1, 2, 0, 1, 2, 2])
+        share = share_of(7)
+        shares = (weight, 1.0, fabric)
+        losses.append(
+            train_step(
+                network, optimizer, inputs[share], targets[share], *shares,
+                balance=balance(weight[targets].numpy()),
+            )
+        )  # fmt: skip
+    return {name: value.numpy() for name, value in model.state_dict().items()}
+
+
+def selfsupervised(fabric):
+    """Steps of DINO; float64."""
+    torch.manual_seed(0)
+    siamese = build_siamese(DINO, "test_resnet", 3, 32).double()
+    if fabric.world_size > 1:
+        siamese = synchronize_batch_norm(siamese, fabric.device)
+    learning = [p for p in siamese.parameters() if p.requires_grad]
+    network, optimizer = fabric.setup(siamese, torch.optim.SGD(learning, lr=0.1))
+    network.train()
+    for step in range(STEPS):
+        torch.manual_seed(step)
+        views = [torch.randn(8, 3, size, size).double()[share_of(8)] for _, size in siamese.views]
+        shares = (0.9, fabric, balance(np.ones(8)))
+        pretrain_step(network, siamese, optimizer, views, 5, *shares)
+    return {name: value.numpy() for name, value in siamese.state_dict().items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("work", [supervised, selfsupervised])
+def test_weights_and_statistics_after_steps_are_those_of_one_process(work):
+    alone = work(Fabric(accelerator="cpu", devices=1, plugins=LightningEnvironment()))
+    found = in_two_processes(work)
+    assert found.keys() == alone.keys()
+    for name, value in alone.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-6, err_msg=name)
+    assert any("running_var" in name for name in alone)
+    assert work is supervised or any("center" in name for name in alone)
+
+
+@pytest.mark.slow
+def test_a_study_on_two_devices_has_the_scores_of_one(tmp_path, pixel_caches):
+    (tmp_path / "tiny.yaml").write_text(PROTOCOL)
+    protocol = load_protocol(tmp_path / "tiny.yaml")
+    told = []
+    studies = [
+        run(protocol, tmp_path / str(n), cache=pixel_caches, listen=told.append, devices=n)
+        for n in (1, 2)
+    ]
+    for (_, alone), (stage, both) in zip(*(study.runs() for study in studies), strict=True):
+        expected, found = alone.predictions(), both.predictions()
+        assert found["image"].tolist() == expected["image"].tolist(), "each image counts once"
+        np.testing.assert_allclose(
+            found.filter(like="logit"), expected.filter(like="logit"), atol=1e-3, err_msg=stage.name
+        )
+        for name, value in alone.metrics().items():
+            if "seconds" not in name:
+                np.testing.assert_allclose(both.metrics()[name], value, atol=1e-4, err_msg=name)
+        assert both.attempts()[0].machine.device == "2 x cpu"
+        assert both.stage().key == alone.stage().key
+    epochs = [event.epoch for event in told if isinstance(event, EpochEnded)]
+    assert epochs == 2 * [1, 2, 3, 1, 1, 2, 3]
+
+
+def test_shares_are_a_batch_and_parts_come_back_in_order(monkeypatch):
+    def place(rank):
+        monkeypatch.setattr("vitrial.data.shares.rank_and_size", lambda: (rank, 3))
+
+    assert (share_of(5), balance(np.ones(5)), together([1], 1)) == (slice(0, 5), 1.0, [1])
+    shares, balances, parts = [], [], []
+    for rank in range(3):
+        place(rank)
+        shares.append(np.arange(8)[share_of(8)].tolist())
+        balances.append(balance(np.arange(1.0, 9.0)))
+        parts.append(every(list(range(7))))
+    assert shares == [[0, 1], [2, 3, 4], [5, 6, 7]]
+    assert np.allclose(np.array(balances) / 3, [3 / 36, 12 / 36, 21 / 36])
+
+    def gather(into, mine):
+        into[:] = parts
+
+    monkeypatch.setattr("vitrial.data.shares.distributed.all_gather_object", gather)
+    assert together(parts[0], 7) == list(range(7))
+    with pytest.raises(VitrialError, match="A batch of 2 images cannot be divided among 3 devices"):
+        share_of(2)
