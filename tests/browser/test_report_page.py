@@ -117,3 +117,13 @@ def test_the_html_is_valid(drawn):
     messages = json.loads(told.stderr)["messages"]
     wrong = [one["message"] for one in messages if not one["message"].startswith("CSS:")]
     assert wrong == []
+
+
+def test_a_contact_sheet_opens_larger_and_closes_by_keyboard(show):
+    page = show("one_arm")
+    page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
+    page.locator("button.zoom").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("dialog img").is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("dialog").count() == 0

@@ -47,7 +47,8 @@ def render(snapshot: Snapshot) -> str:
 def _answer(pair: Sequence[Finding], once: Sequence[str]) -> dict[str, object]:
     return {
         "sentence": sentence(pair[0]),
-        "outcomes": [(finding.outcome, outcome(finding)) for finding in pair],
+        "word": pair[0].outcome,
+        "outcomes": [outcome(finding) for finding in pair],
         "chances": chances(pair[0]),
         "cautions": [caution for caution in pair[0].cautions if caution not in once],
     }
