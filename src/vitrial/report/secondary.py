@@ -50,8 +50,8 @@ def in_words(found: Analyses) -> list[Shown]:
 
 def _in_words(found: Analyses) -> Iterator[Shown]:
     tables, facts, short = found.tables, found.facts, letters(found)
-    names = pd.DataFrame({"": list(short.values()), "Arm": list(short)})
-    yield Shown("Secondary analyses", " ".join([EXPLORATORY, *facts["notes"]]), names)
+    names = pd.DataFrame({"Letter": list(short.values()), "Arm": list(short)})
+    yield Shown("Arms by letter", " ".join([EXPLORATORY, *facts["notes"]]), names)
     yield Shown(
         "Every metric on the test split",
         "A - B is the mean of A less that of B.",

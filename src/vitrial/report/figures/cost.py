@@ -72,7 +72,7 @@ def cost_plots(table: pd.DataFrame, costs: Mapping[str, str], label: str) -> Mar
 def _plot(
     name: str, table: pd.DataFrame, cost: str, words: str, label: str, series: Mapping[str, int]
 ) -> Markup:
-    legend, top = key(_rows(series), f"{label} against {words.partition(',')[0]}", lines=False)
+    legend, top = key(_rows(series), words.partition(",")[0], lines=False)
     top += 2 * ROW
     x = scale(table[cost], LEFT, WIDTH - 8, log=True)
     y = scale(table["score"], top + HEIGHT, top)

@@ -11,6 +11,8 @@ from vitrial.report.figures.panels import key
 from vitrial.report.figures.svg import SERIES, WIDTH, Scale, color, element, picture
 
 HEIGHT = 300.0
+FEW, LARGEST = 600, 1.8
+"""Marks of fewer images are larger, up to so many times."""
 SHOWN = SERIES - 1
 """Classes with a color and shape of their own; the rest share the last."""
 SHAPES = (
@@ -49,10 +51,11 @@ def embedding_map(
     low, high = places.min(axis=0), places.max(axis=0)
     top += 8
     x, y = Scale(low[0], high[0], 6, WIDTH - 6), Scale(low[1], high[1], top + HEIGHT, top)
+    size = round(min(LARGEST, max(1.0, (FEW / len(places)) ** 0.5)), 2)
     parts = [legend]
     if rest.any():
-        parts.append(_marks(x, y, places[rest], SHOWN))
-    parts += [_marks(x, y, places[targets == c], place) for place, c in enumerate(ordered)]
+        parts.append(_marks(x, y, places[rest], SHOWN, size))
+    parts += [_marks(x, y, places[targets == c], place, size) for place, c in enumerate(ordered)]
     return picture(
         name,
         f"Features of {title}",
@@ -63,7 +66,10 @@ def embedding_map(
     )
 
 
-def _marks(x: Scale, y: Scale, places: np.ndarray, series: int) -> Markup:
-    """All images of a class as one path."""
-    path = "".join(f"M{x(a):.1f} {y(b):.1f}{SHAPES[series]}" for a, b in places)
-    return element("path", d=path, class_=f"dots {color(series)}") if path else Markup("")
+def _marks(x: Scale, y: Scale, places: np.ndarray, series: int, size: float) -> Markup:
+    """All images of a class as one path, which is drawn `size` times as large."""
+    path = "".join(f"M{x(a) / size:.1f} {y(b) / size:.1f}{SHAPES[series]}" for a, b in places)
+    if not path:
+        return Markup("")
+    larger = f"scale({size:.2f})" if size > 1 else None
+    return element("path", d=path, class_=f"dots {color(series)}", transform=larger)

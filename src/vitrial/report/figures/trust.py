@@ -24,7 +24,7 @@ from vitrial.report.figures.svg import (
     y_axis,
 )
 
-LEFT, GAP, SIDE, HEIGHT = 34.0, 26.0, 146.0, 190.0
+LEFT, GAP, SIDE, HEIGHT = 34.0, 38.0, 140.0, 190.0
 """Room for the vertical axis's values, between squares; their side, and the height of a curve."""
 SHARES = (0.0, 0.5, 1.0)
 BELOW = 0.25
