@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitrial.data.batches import evaluation_order, training_order
+from vitrial.data.batches import evaluation_order, read_ahead, training_order
 from vitrial.protocol import Recipe
 from vitrial.seeds import generator_of
 
@@ -37,3 +38,21 @@ def test_balanced_sampling_draws_every_class_equally_often():
     drawn = targets[np.concatenate(training_order(targets, recipe, generator_of("balanced")))]
     shares = np.bincount(drawn) / len(drawn)
     np.testing.assert_allclose(shares, 1 / 3, atol=0.02)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_reading_ahead_changes_no_order(workers):
+    order = [np.array([i]) for i in range(10)]
+    assert list(read_ahead(lambda at: int(at[0]) ** 2, order, workers)) == [i**2 for i in range(10)]
+    assert list(read_ahead(lambda at: at, [], workers)) == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_in_reading_ahead_arrives(workers):
+    def read(at):
+        if at[0] == 3:
+            raise OSError("the disk is gone")
+        return at
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(read_ahead(read, [np.array([i]) for i in range(5)], workers))

@@ -23,7 +23,7 @@ Cache = Annotated[
     ),
 ]
 Workers = Annotated[
-    int | None, typer.Option(help="Processes that read batches ahead.", min=0, max=64)
+    int | None, typer.Option(help="Threads that read batches ahead.", min=0, max=64)
 ]
 SkipMissing = Annotated[
     bool,

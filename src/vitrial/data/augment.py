@@ -8,6 +8,7 @@ threads, whatever else is in its batch, and after a resume.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,6 +44,12 @@ class Views:
 
     def __getitem__(self, rows: slice) -> Views:
         return Views(self.crops[rows], self.flips[rows], self.factors[rows], self.order[rows])
+
+    @staticmethod
+    def cat(parts: Sequence[Views]) -> Views:
+        """Those of the parts, one after the other."""
+        drawn = [(part.crops, part.flips, part.factors, part.order) for part in parts]
+        return Views(*(torch.cat(each) for each in zip(*drawn, strict=True)))
 
 
 def draw_views(augment: Augment, n: int, side: int, generator: Generator) -> Views:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from vitrial.data.cache import PixelCache
-from vitrial.data.on_device import PixelsOnDevice, ahead, pixels_on
+from vitrial.data.on_device import PixelsOnDevice, copied_ahead, pinned, pixels_on
 from vitrial.protocol import Recipe, digest
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 Part = tuple[PixelCache, np.ndarray]
+Item = TypeVar("Item")
 
 
 class CachedImages(Dataset[Batch]):
@@ -120,13 +123,28 @@ def load(
     """Iterate over the batches.
 
     For a GPU they come from its own memory where the data set fits into it; else each is copied
-    there while the one before is worked on. On a CPU they stay as they were read. `workers`
-    processes read ahead, and change no bit.
+    there while the one before is worked on. On a CPU they stay as they were read. `workers` threads
+    read ahead, and change no bit.
     """
-    on_gpu = device.type == "cuda"
-    if on_gpu and (there := images.on(device)) is not None:
+    if device.type != "cuda":
+        return read_ahead(images.__getitem__, order, workers)
+    if (there := images.on(device)) is not None:
         return (there[positions] for positions in order)
-    batches: DataLoader[Any] = DataLoader(
-        images, sampler=order, batch_size=None, num_workers=workers, pin_memory=on_gpu
-    )
-    return ahead(batches, device) if on_gpu else batches
+    return copied_ahead(read_ahead(lambda at: pinned(images[at]), order, max(1, workers)), device)
+
+
+def read_ahead(
+    read: Callable[[np.ndarray], Item], order: list[np.ndarray], workers: int
+) -> Iterator[Item]:
+    """What `read` gives for each of `order`, read ahead by so many threads; 0 for none."""
+    if workers == 0:
+        yield from map(read, order)
+        return
+    with ThreadPoolExecutor(workers, "reading") as pool:
+        coming: deque[Future[Item]] = deque()
+        for positions in order:
+            coming.append(pool.submit(read, positions))
+            if len(coming) > workers:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()

@@ -7,6 +7,7 @@ whole batch is drawn first; applying it is deterministic.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +37,12 @@ class Distortions:
 
     def __getitem__(self, rows: slice) -> Distortions:
         return Distortions(self.gray[rows], self.sigma[rows], self.solarize[rows])
+
+    @staticmethod
+    def cat(parts: Sequence[Distortions]) -> Distortions:
+        """Those of the parts, one after the other."""
+        drawn = [(part.gray, part.sigma, part.solarize) for part in parts]
+        return Distortions(*(torch.cat(each) for each in zip(*drawn, strict=True)))
 
 
 def draw_distortions(

@@ -55,7 +55,12 @@ def pixels_on(cache: PixelCache | PixelsOnDevice, device: torch.device) -> Pixel
     return PixelsOnDevice(cache, device) if math.prod(cache.shape) <= SHARE * free else None
 
 
-def ahead(batches: Iterable[Any], device: torch.device) -> Iterator[Any]:
+def pinned(batch: Any) -> Any:
+    """A batch, a tensor or a tuple of them, in memory that a GPU copies from by itself."""
+    return apply_to_collection(batch, Tensor, Tensor.pin_memory)
+
+
+def copied_ahead(batches: Iterable[Any], device: torch.device) -> Iterator[Any]:
     """Batches on a GPU, each copied while the one before is worked on.
 
     Args:

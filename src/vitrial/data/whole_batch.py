@@ -3,13 +3,13 @@
 They are the views that `augment` and `distort` make image by image, to within rounding. There each
 image stays in a core's cache; here few kernels do the work for all images, since launching hundreds
 takes longer than a step of a small network. What is linear (cropping, flipping and resizing; blur)
-is a product with two matrices per image; the color jitter is compiled.
+is a product with two matrices per image; the rest is compiled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from importlib.util import find_spec
 
 import torch
@@ -27,17 +27,32 @@ def augment_whole(images: Tensor, views: Views, crop: int) -> Tensor:
         views: n views, drawn for this height and width.
         crop: Side of the output in pixels.
     """
-    _, height, width, _ = images.shape
     device = images.device
-    top, left, tall, wide = views.crops.to(device, non_blocking=True).unbind(1)
-    flips = views.flips.to(device, non_blocking=True)
+    boxes, flips, factors, order = (
+        drawn.to(device, non_blocking=True)
+        for drawn in (views.crops, views.flips, views.factors, views.order)
+    )
+    return _compiled(_views, device.type)(images, boxes, flips, factors, order, crop)
+
+
+@cache
+def _compiled(function: Callable[..., Tensor], device: str) -> Callable[..., Tensor]:
+    """A function in few kernels, where it can be compiled; Triton is not on every machine."""
+    compiles = device == "cuda" and find_spec("triton") is not None
+    return torch.compile(function, dynamic=True) if compiles else function
+
+
+def _views(
+    images: Tensor, boxes: Tensor, flips: Tensor, factors: Tensor, order: Tensor, crop: int
+) -> Tensor:
+    """`augment_whole`, all of it on the device."""
+    _, height, width, _ = images.shape
+    top, left, tall, wide = boxes.unbind(1)
     rows = resampling(top, tall, flips[:, 0], height, crop)
     columns = resampling(left, wide, flips[:, 1], width, crop)
     planes = images.permute(0, 3, 1, 2).float()
     resized = rows[:, None] @ planes @ columns[:, None].mT
-    factors = views.factors.to(device, non_blocking=True)
-    order = views.order.to(device, non_blocking=True)
-    return _jitter(device.type)(resized.div(255).clamp(0, 1), factors, order)
+    return jittered(resized.div(255).clamp(0, 1), factors, order)
 
 
 def resampling(start: Tensor, length: Tensor, flip: Tensor, side: int, crop: int) -> Tensor:
@@ -68,13 +83,6 @@ def resampling(start: Tensor, length: Tensor, flip: Tensor, side: int, crop: int
     return (weight / weight.sum(2, keepdim=True)).float()
 
 
-@lru_cache
-def _jitter(device: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """`jittered`, compiled where that takes kernels together; Triton is not on every machine."""
-    compiles = device == "cuda" and find_spec("triton") is not None
-    return torch.compile(jittered, dynamic=True) if compiles else jittered
-
-
 def jittered(images: Tensor, factors: Tensor, order: Tensor) -> Tensor:
     """Each image's color operations in its own order.
 
@@ -102,14 +110,21 @@ def distort_whole(images: Tensor, distortions: Distortions) -> Tensor:
         images: float32 (n, C, height, width) in [0, 1] on any device.
         distortions: Those of n images.
     """
-    device, (height, width) = images.device, images.shape[2:]
-    gray = distortions.gray.to(device, non_blocking=True)[:, None, None, None]
-    solarize = distortions.solarize.to(device, non_blocking=True)[:, None, None, None]
-    sigma = distortions.sigma.to(device, non_blocking=True)
-    images = torch.where(gray, to_gray(images), images)
+    device = images.device
+    gray, sigma, solarize = (
+        drawn.to(device, non_blocking=True)
+        for drawn in (distortions.gray, distortions.sigma, distortions.solarize)
+    )
+    return _compiled(_distorted, device.type)(images, gray, sigma, solarize)
+
+
+def _distorted(images: Tensor, gray: Tensor, sigma: Tensor, solarize: Tensor) -> Tensor:
+    """`distort_whole`, all of it on the device."""
+    height, width = images.shape[2:]
+    images = torch.where(gray[:, None, None, None], to_gray(images), images)
     rows, columns = blurring(sigma, height, height, width), blurring(sigma, width, height, width)
     images = (rows[:, None] @ images @ columns[:, None].mT).clamp(0, 1)
-    return torch.where(solarize, torch.minimum(images, 1 - images), images)
+    return torch.where(solarize[:, None, None, None], torch.minimum(images, 1 - images), images)
 
 
 def blurring(sigma: Tensor, side: int, *sides: int) -> Tensor:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torchvision.transforms.v2.functional import normalize
 
 from vitrial.data.augment import central_batch
 from vitrial.data.batches import CachedImages, evaluation_order, load
+from vitrial.data.normalize import normalize_
 from vitrial.data.shares import every, together
 
 
@@ -37,7 +37,7 @@ def predict(
         autocast: Precision of the backbone.
         batch_size: Images at a time in training; a GPU, which keeps nothing here for gradients,
             predicts four times as many at once.
-        workers: Processes that read batches ahead.
+        workers: Threads that read batches ahead.
 
     Returns:
         float32 (n, classes), and the pooled features just before the head, float32 (n, features).
@@ -87,10 +87,9 @@ class CentralView:
     def __init__(
         self, crop: int, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
     ) -> None:
-        self.crop, self.mean, self.std, self.device = crop, list(mean), list(std), device
+        self.crop, self.mean, self.std, self.device = crop, tuple(mean), tuple(std), device
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Uint8 (n, height, width, channels) to float32 (n, channels, crop, crop)."""
         batch = central_batch(images.to(self.device, non_blocking=True), self.crop)
-        normalized: torch.Tensor = normalize(batch, self.mean, self.std, inplace=True)
-        return normalized
+        return normalize_(batch, self.mean, self.std)

@@ -23,7 +23,7 @@ class Begun:
         data: What it trains on.
         start: The file of weights of the stage that it starts from.
         fabric: Device and precision.
-        workers: Processes that read batches ahead; they change no bit.
+        workers: Threads that read batches ahead; they change no bit.
     """
 
     stage: Stage

@@ -46,7 +46,7 @@ def run(
         out: The study's folder; `studies/<name>` if left out.
         data: A data set made in Python, in place of the protocol's.
         cache: Where pixel caches lie; `$VITRIAL_CACHE` or `~/.cache/vitrial` if left out.
-        workers: Processes that read batches ahead; chosen for the machine if left out.
+        workers: Threads that read batches ahead; chosen for the machine if left out.
         listen: Called with each event of `vitrial.events`; the terminal shows them if left out.
         skip_missing: Go on without the arms whose weights, data or memory are missing.
         executor: What carries the stages out, a file of `vitrial.study.executors`: `inline`, in

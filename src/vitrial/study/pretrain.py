@@ -53,7 +53,7 @@ def pretrain_folder(
         augment: Side of the large views, aspect ratios and flips.
         seed: Another seed trains otherwise.
         cache: Where pixel caches lie.
-        workers: Processes that read batches ahead.
+        workers: Threads that read batches ahead.
         listen: Called with each event of `vitrial.events`; the terminal shows them if left out.
 
     Returns:

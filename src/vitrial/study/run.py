@@ -53,7 +53,7 @@ def run_stage(
         study: The study's folder.
         key: In which the name of the stage's folder ends.
         cache: Where pixel caches lie.
-        workers: Processes that read batches ahead; chosen for the machine if left out.
+        workers: Threads that read batches ahead; chosen for the machine if left out.
         datasets: The study's, where they are prepared already.
         devices: That train it together; this is then one of as many processes.
 

@@ -70,7 +70,7 @@ def tune_rates(
         rates: Base learning rates to try.
         out: The study's folder; `studies/<name>` if left out.
         cache: Where pixel caches lie.
-        workers: Processes that read batches ahead.
+        workers: Threads that read batches ahead.
         listen: Called with each event of `vitrial.events`; the terminal shows them if left out.
         skip_missing: Go on without the arms whose weights, data or memory are missing; they keep
             their rates.

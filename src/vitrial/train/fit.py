@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import nn
-from torchvision.transforms.v2.functional import normalize
 
 from vitrial.data.augment import augment_batch, draw_views
 from vitrial.data.batches import load, training_order
+from vitrial.data.normalize import normalize_
 from vitrial.data.prepared import Prepared
 from vitrial.data.shares import balance, mean_over_processes, share_of
 from vitrial.errors import VitrialError
@@ -41,6 +41,7 @@ from vitrial.train.checkpoint import (
     save_weights,
 )
 from vitrial.train.finite import FINITE_EVERY, first_not_finite
+from vitrial.train.graphs import Graphs, graphs_for, set_rate
 from vitrial.train.optimizer import build_optimizer
 from vitrial.train.schedule import exhausted, learning_rate
 from vitrial.train.synchronized import synchronize_batch_norm
@@ -58,7 +59,7 @@ class Training:
         mean: Normalization of each channel, in [0, 1].
         std: Likewise.
         seed: Decides every random draw.
-        workers: Processes that read batches ahead; they change no bit.
+        workers: Threads that read batches ahead; they change no bit.
     """
 
     data: Prepared
@@ -113,10 +114,13 @@ def fit(
 
     gain = ENDPOINTS[training.endpoint].gain
     history, best, part = load_checkpoint(folder, model, optimizer.optimizer)
+    graphs = graphs_for(optimizer.optimizer, recipe, fabric)
     while len(history) < recipe.epochs and not exhausted(_gains(history, training), recipe):
         started = time.perf_counter() - (part.seconds if part else 0)
         with stops_put_off() as is_to_stop:
-            watched = train_epoch(network, optimizer, training, history, fabric, part, is_to_stop)
+            watched = train_epoch(
+                network, optimizer, training, history, fabric, part, is_to_stop, graphs
+            )
             trained, part = time.perf_counter(), None
             if is_to_stop() and fabric.is_global_zero:
                 now = (history, training.seed, best, PartOfEpoch.of(watched, trained - started))
@@ -147,6 +151,7 @@ def train_epoch(
     fabric: Fabric,
     part: PartOfEpoch | None = None,
     is_to_stop: Callable[[], bool] = lambda: False,
+    graphs: Graphs | None = None,
 ) -> list[State]:
     """One pass over the training images, from the pixel cache to optimizer steps.
 
@@ -158,13 +163,14 @@ def train_epoch(
         fabric: Device and precision.
         part: What is done of the epoch already.
         is_to_stop: Asked after each batch.
+        graphs: Of the training, where its steps are replayed.
 
     Returns:
         The loss of each batch, those of `part` among them; not all if it was to stop.
     """
     recipe, epoch = training.recipe, len(history)
     images = training.data.images_of("train")
-    step = history[-1]["steps"] if history else 0
+    before = history[-1]["steps"] if history else 0
     gains = _gains(history, training)
     weight = _class_weights(images.targets, len(training.data.classes), recipe)
     each = np.ones(len(training.data.classes)) if weight is None else weight.numpy()
@@ -173,6 +179,11 @@ def train_epoch(
     of_rank = (fabric.global_rank,) if fabric.global_rank else ()  # its dropout differs
     torch.manual_seed(seed_of(training.seed, "dropout", epoch, *of_rank))
     network.train()
+
+    def step(inputs: torch.Tensor, targets: torch.Tensor, share: float = 1.0) -> torch.Tensor:
+        shares = (weight, recipe.clip_norm, fabric, training.task, share)
+        return train_step(network, optimizer, inputs, targets, *shares)
+
     watched = part.batches() if part else []
     done = len(watched)
     mine = [positions[share_of(len(positions))] for positions in order]
@@ -181,14 +192,15 @@ def train_epoch(
     ):
         if part and batch == done:
             part.restore_generators()  # only now: what loads may have drawn from them
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step + batch, gains, recipe)
+        set_rate(optimizer, learning_rate(before + batch, gains, recipe))
         whole = images.targets[order[batch]]
         generator = generator_of(training.seed, "views", epoch, batch)
         inputs = training_views(pixels, training, generator, fabric, len(whole))
         targets = targets.to(fabric.device, non_blocking=True)
-        shares = (weight, recipe.clip_norm, fabric, training.task, balance(each[whole]))
-        loss = train_step(network, optimizer, inputs, targets, *shares)
+        if graphs:
+            loss = graphs.take(step, inputs, targets)
+        else:
+            loss = step(inputs, targets, balance(each[whole]))
         watched.append({"loss": loss})
         if len(watched) % FINITE_EVERY == 0:
             _check_finite(watched[-FINITE_EVERY:], epoch, batch + 1 - FINITE_EVERY)
@@ -246,10 +258,7 @@ def training_views(
     views = draw_views(training.augment, whole, pixels.shape[1], generator)[share_of(whole)]
     pixels = pixels.to(fabric.device, non_blocking=True)
     batch = augment_batch(pixels, views, training.augment.crop)
-    normalized: torch.Tensor = normalize(
-        batch, list(training.mean), list(training.std), inplace=True
-    )
-    return normalized
+    return normalize_(batch, training.mean, training.std)
 
 
 def _validate(model: nn.Module, training: Training, epoch: int, fabric: Fabric) -> np.ndarray:

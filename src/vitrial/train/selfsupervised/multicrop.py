@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torchvision.transforms.v2.functional import normalize
 
-from vitrial.data.augment import augment_batch, draw_views
-from vitrial.data.distort import distort_, draw_distortions
+from vitrial.data.augment import Views, augment_batch, draw_views
+from vitrial.data.distort import Distortions, distort_, draw_distortions
+from vitrial.data.normalize import normalize_
 from vitrial.data.shares import share_of
 from vitrial.protocol import Augment, SelfSupervision, View
 from vitrial.seeds import generator_of
@@ -47,14 +47,19 @@ def multicrop(
     flips = {"hflip": recipe.hflip, "vflip": recipe.vflip}
     changes: dict[str, Any] = {name: p for name, p in flips.items() if p is not None}
     changes["jitter"] = recipe.jitter
-    crops = []
-    for place, (view, size) in enumerate(views):
+
+    def draw(place: int, view: View) -> tuple[Views, Distortions]:
         generator = generator_of(*seed, place)
         own = augment.model_copy(update={**changes, "scale": view.scale})
+        chances = (recipe.grayscale, view.blur, recipe.sigma, view.solarize)
         drawn = draw_views(own, n, side, generator)[share]
-        distortions = draw_distortions(
-            n, recipe.grayscale, view.blur, recipe.sigma, view.solarize, generator
-        )
-        images = distort_(augment_batch(pixels, drawn, size), distortions[share])
-        crops.append(normalize(images, list(mean), list(std), inplace=True))
-    return crops
+        return drawn, draw_distortions(n, *chances, generator)[share]
+
+    crops: dict[int, torch.Tensor] = {}
+    for size in dict.fromkeys(size for _, size in views):  # those of a size all at once
+        places = [place for place, (_, own) in enumerate(views) if own == size]
+        drawn, distortions = zip(*(draw(place, views[place][0]) for place in places), strict=True)
+        images = augment_batch(pixels.repeat(len(places), 1, 1, 1), Views.cat(drawn), size)
+        normalize_(distort_(images, Distortions.cat(distortions)), mean, std)
+        crops |= dict(zip(places, images.chunk(len(places)), strict=True))
+    return [crops[place] for place in range(len(views))]

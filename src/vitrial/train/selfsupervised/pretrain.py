@@ -51,7 +51,7 @@ class Pretraining:
         mean: Normalization of each channel, in [0, 1].
         std: Likewise.
         seed: Decides every random draw.
-        workers: Processes that read batches ahead; they change no bit.
+        workers: Threads that read batches ahead; they change no bit.
     """
 
     images: UnlabeledImages
