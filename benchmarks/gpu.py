@@ -1,12 +1,13 @@
 """Training on a GPU: images per second end to end, beside the model's own ceiling.
 
-    python benchmarks/gpu.py --root HAM10000 [--no-compiled] [--json PATH]
+    python benchmarks/gpu.py --root HAM10000 [--compiled] [--json PATH]
 
 On the 10,015 images of HAM10000, in bf16 at 224 pixels. End to end is an epoch of
 `vitrial.train.fit.train_epoch`, from the pixel cache to the optimizer's step, with the images in
 the GPU's memory and, where they would not fit, copied ahead of their use. The ceiling is the same
 steps on one batch that is augmented already; timm is the same steps on the batches of timm's own
-loader, with 16 processes that decode and augment files. All take turns. Both are measured eager and
+loader, with 16 processes that decode and augment files. All take turns. Steps are launched kernel
+by kernel (eager), replayed as CUDA graphs as vitrial does (graphs), or, on request, those of a model
 with `recipe.compile`, whose first epoch says what compilation takes.
 
 Published, for comparison: ResNet50 2,470 images/s on one A100 (NVIDIA DeepLearningExamples, mixed
@@ -36,6 +37,7 @@ from vitrial.protocol import Arm, Augment, Image, LocalViews, Recipe, Split
 from vitrial.seeds import generator_of
 from vitrial.study.selfsupervise import started_siamese
 from vitrial.train.fit import Training, train_epoch, train_step, training_views
+from vitrial.train.graphs import graphs_for
 from vitrial.train.launch import launch
 from vitrial.train.optimizer import build_optimizer
 from vitrial.train.selfsupervised.methods.dino.recipe import Dino
@@ -48,30 +50,34 @@ AUGMENT = Augment()
 
 
 def measure(
-    backbone: str, data: Prepared, files: Path, batch: int, compiled: bool, rounds: int
+    backbone: str, data: Prepared, files: Path, batch: int, kind: str, rounds: int
 ) -> list[Row]:
-    """The rows of one backbone at one batch size."""
-    recipe = Recipe(batch_size=batch, compile=compiled)
+    """The rows of one backbone, at one batch size, with steps of one kind."""
+    recipe = Recipe(batch_size=batch, compile=kind == "compiled")
     training = Training(data, recipe, AUGMENT, "accuracy", data.mean, data.std, 0, workers=4)
     fabric = launch(recipe.precision)
     model: Any = build_backbone(backbone, len(data.classes), 3, AUGMENT.crop)
     model = model.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(model, recipe.optimizer, recipe.base_lr, recipe.weight_decay)
-    network, optimizer = fabric.setup(torch.compile(model) if compiled else model, optimizer)
+    network, optimizer = fabric.setup(torch.compile(model) if recipe.compile else model, optimizer)
     network.train()
+    graphs = graphs_for(optimizer.optimizer, recipe, fabric) if kind == "graphs" else None
     images = data.images_of("train")
     steps = len(images) // batch
     pixels, targets = images[torch.arange(batch).numpy()]
     targets = targets.to(fabric.device)
     inputs = training_views(pixels, training, generator_of("benchmark"), fabric)
 
+    def step(views: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return train_step(network, optimizer, views, labels, None, recipe.clip_norm, fabric)
+
     def train(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
         for views, labels in batches:
-            loss = train_step(network, optimizer, views, labels, None, recipe.clip_norm, fabric)
+            loss = graphs.take(step, views, labels) if graphs else step(views, labels)
         loss.item()  # waits for the device
 
     def from_memory() -> None:
-        train_epoch(network, optimizer, training, [], fabric)
+        train_epoch(network, optimizer, training, [], fabric, graphs=graphs)
 
     def copied_ahead() -> None:
         share, on_device.SHARE = on_device.SHARE, 0.0
@@ -86,21 +92,21 @@ def measure(
     started = time.perf_counter()
     contenders["ceiling"]()
     first = time.perf_counter() - started
-    if not compiled:
+    if kind == "graphs":
         contenders |= {"copied ahead": copied_ahead, "timm": lambda: train(_first(loader, steps))}
     torch.cuda.reset_peak_memory_stats()
     seconds = median_seconds(contenders, rounds)
     memory = torch.cuda.max_memory_allocated() / 2**30
-    name = f"{backbone}, {batch}, {'compiled' if compiled else 'eager'}"
-    rate = {kind: steps * batch / s for kind, s in seconds.items()}
+    name = f"{backbone}, {batch}, {kind}"
+    rate = {what: steps * batch / s for what, s in seconds.items()}
     best = rate["ceiling"]
     rows = [Row(f"{name}: ceiling", best, "images/s"), Row(f"{name}: memory", memory, "GiB")]
-    if compiled:
+    if kind == "compiled":
         rows.append(Row(f"{name}: first epoch, less a later one", first - seconds["ceiling"], "s"))
-    for kind, found in list(rate.items())[1:]:
-        target = TARGET if kind == "end to end" else None
+    for what, found in list(rate.items())[1:]:
+        target = TARGET if what == "end to end" else None
         met = None if target is None else found / best >= target
-        rows.append(Row(f"{name}: {kind}", found, "images/s", "ceiling", found / best, target, met))
+        rows.append(Row(f"{name}: {what}", found, "images/s", "ceiling", found / best, target, met))
     return rows
 
 
@@ -173,7 +179,8 @@ def main(
     batch: Annotated[list[int] | None, typer.Option(help="Batch sizes.")] = None,
     rounds: Annotated[int, typer.Option(help="Epochs of each that are timed.")] = 3,
     images: Annotated[int, typer.Option(help="Training images an epoch.")] = 5120,
-    compiled: Annotated[bool, typer.Option(help="Measure compiled models too.")] = True,
+    compiled: Annotated[bool, typer.Option(help="Measure compiled models too.")] = False,
+    cache: Annotated[Path | None, typer.Option(help="Where pixel caches lie.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the rows here.")] = None,
 ) -> None:
     """Compare training from the cache with training on a fixed batch, on one GPU."""
@@ -187,12 +194,12 @@ def main(
         files = _unpacked(root, Path(folder) / "files")
         ham = Ham10000Data(source="ham10000", root=root)
         started = time.perf_counter()
-        data = prepare_data(ham, Split(), Image(resize=256), Path(folder) / "cache")
+        data = prepare_data(ham, Split(), Image(resize=256), cache or Path(folder) / "cache")
         rows.append(Row("pixel cache and split made", time.perf_counter() - started, "s"))
         data = _first_images(data, images)
         for backbone in BACKBONES:
             for size in batch or (64, 256):
-                for kind in (False, True) if compiled else (False,):
+                for kind in ("eager", "graphs", *(["compiled"] if compiled else [])):
                     rows += measure(backbone, data, files, size, kind, rounds)
                     publish(title, rows, json)  # what is measured is kept, whatever comes next
             rows += measure_dino(backbone, data, 64, 20, rounds)
