@@ -7,8 +7,8 @@ On the 10,015 images of HAM10000, in bf16 at 224 pixels. End to end is an epoch 
 the GPU's memory and, where they would not fit, copied ahead of their use. The ceiling is the same
 steps on one batch that is augmented already; timm is the same steps on the batches of timm's own
 loader, with 16 processes that decode and augment files. All take turns. Steps are launched kernel
-by kernel (eager), replayed as CUDA graphs as vitrial does (graphs), or, on request, those of a model
-with `recipe.compile`, whose first epoch says what compilation takes.
+by kernel (eager) or replayed as CUDA graphs, as vitrial does (graphs); `--compiled` adds those of a
+model with `recipe.compile`, whose first epoch says what compilation takes.
 
 Published, for comparison: ResNet50 2,470 images/s on one A100 (NVIDIA DeepLearningExamples, mixed
 precision); a ViT of 22 million parameters on an H100 2,305 images/s eager and 7,716 compiled.
