@@ -3,10 +3,11 @@
 A finished and an interrupted study with a self-supervised arm and explanations are copied; one
 file is truncated, emptied, replaced, deleted, or has one bit flipped. Every command that reads the
 study must then answer without a traceback and never with other figures in silence, and `vitrial
-run` with `vitrial explain` must bring back the bits that were there. Of a killed study, the command
-that is repeated must end with the bits of an undisturbed one.
+run` with `vitrial explain` must bring back the bits that were there. Of a study that is killed, by
+SIGKILL and SIGTERM in turn, the command that is repeated must end with the bits of an undisturbed
+one, whichever executor carries it out.
 
-    python benchmarks/campaign.py [--quick] [--kills N] [--json PATH]
+    python benchmarks/campaign.py [--quick] [--kills N] [--executor NAME] [--json PATH]
 """
 
 from __future__ import annotations
@@ -192,7 +193,9 @@ def copied(study: Path) -> Iterator[Path]:
         yield Path(shutil.copytree(study, Path(folder) / "study"))
 
 
-def kill_runs(protocol: Path, whole: Path, cache: Path, kills: int, seconds: float) -> list[str]:
+def kill_runs(
+    protocol: Path, whole: Path, cache: Path, kills: int, seconds: float, options: tuple[str, ...]
+) -> list[str]:
     """Kill runs at random moments, go on with each study until it is done, and compare."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["vitrial.cli", "vitrial.study.execute", "vitrial.report.page"])
@@ -200,19 +203,21 @@ def kill_runs(protocol: Path, whole: Path, cache: Path, kills: int, seconds: flo
     while left:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "study"
+            command = ("run", protocol, "--out", out, "--cache", cache, *options)
             while left:
-                process = context.Process(
-                    target=invoke, args=("run", protocol, "--out", out, "--cache", cache)
-                )
+                process = context.Process(target=invoke, args=command)
                 process.start()
                 process.join(draw.uniform(0, seconds))
                 ended = process.exitcode is not None
+                if left % 2 == 0:
+                    process.terminate()
+                    process.join(30)
                 process.kill()
                 process.join()
                 if ended:
                     break
                 left -= 1
-            result = invoke("run", protocol, "--out", out, "--cache", cache)
+            result = invoke(*command)
             expected, after = bits(whole), bits(out)
             if result.exit_code or any(after.get(n) != expected[n] for n in after):
                 found.append(f"not repaired: {result.output}")
@@ -222,7 +227,8 @@ def kill_runs(protocol: Path, whole: Path, cache: Path, kills: int, seconds: flo
 
 
 def main(
-    kills: Annotated[int, typer.Option(help="How many SIGKILLs.")] = 50,
+    kills: Annotated[int, typer.Option(help="How many SIGKILLs and SIGTERMs.")] = 50,
+    executor: Annotated[str, typer.Option(help="Of the studies that are killed.")] = "inline",
     quick: Annotated[bool, typer.Option(help="A kind of damage a file, and fewer kills.")] = False,
     only: Annotated[str, typer.Option(help="Damage only files whose path contains this.")] = "",
     json: Annotated[Path | None, typer.Option(help="Write the rows here.")] = None,
@@ -254,8 +260,12 @@ def main(
                         failures.append(f"{state}, {name}, {kind}: {what}")
             rows.append(Row(f"{state}: files damaged", len(cases), "cases"))
             rows += [_none(f"{state}: {what}", counts[what]) for what in FAULTS]
-        found = kill_runs(protocol, root / "finished", cache, kills, seconds) if kills else []
-        rows += [Row("SIGKILLs", kills, "kills"), _none("killed: other bits", len(found))]
+        options = ("--executor", executor)
+        options += ("-x", "runs_per_device=2") if executor == "local" else ()
+        whole = root / "finished"
+        found = kill_runs(protocol, whole, cache, kills, seconds, options) if kills else []
+        rows.append(Row(f"{executor}: SIGKILLs and SIGTERMs", kills, "kills"))
+        rows.append(_none("killed: other bits", len(found)))
         failures += found
     for failure in failures:
         console.print(failure, markup=False, highlight=False, soft_wrap=True)

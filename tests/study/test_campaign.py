@@ -12,5 +12,5 @@ def test_every_damaged_file_of_a_run_and_a_killed_study_come_back_to_the_bit(mon
     import campaign
 
     with pytest.raises(typer.Exit) as ended:
-        campaign.main(kills=1, quick=True, only="random+dino-1", json=None)
+        campaign.main(kills=2, executor="inline", quick=True, only="random+dino-1", json=None)
     assert ended.value.exit_code == 0, capfd.readouterr().err

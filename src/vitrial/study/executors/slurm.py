@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -121,9 +122,8 @@ def _wait_for(jobs: dict[Any, Stage], advance: Callable[[int], None]) -> None:
     """Wait for jobs, tell how each stage ended, and forget them."""
     try:
         while jobs:
-            for job in [job for job in jobs if job.done(force_check=True)]:
-                stage = jobs.pop(job)
-                for event in _events_of(job, stage):
+            for job in _ended(jobs):
+                for event in _events_of(job, jobs.pop(job)):
                     tell(event)
                 advance(1)
             if jobs:
@@ -134,20 +134,38 @@ def _wait_for(jobs: dict[Any, Stage], advance: Callable[[int], None]) -> None:
         raise
 
 
-def _numbers(jobs: Iterable[Any]) -> str:
-    """The numbers of jobs; those of an array have one."""
-    return ",".join(dict.fromkeys(job.job_id.partition("_")[0] for job in jobs))
+def _ended(jobs: Iterable[Any]) -> list[Any]:
+    """The jobs that have ended; Slurm's accounting, which may be off, is not needed."""
+    import submitit
+
+    jobs = list(jobs)
+    if not isinstance(jobs[0], submitit.SlurmJob):
+        return [job for job in jobs if job.done()]
+    command = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={_numbers(jobs)}"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    if found.returncode and "Invalid job id" not in found.stderr:  # Slurm does not answer now
+        return []
+    queued = found.stdout.split()
+    return [job for job in jobs if job.job_id not in queued]
 
 
 def _events_of(job: Any, stage: Stage) -> list[Event]:
     """What a job that has ended would have told."""
-    try:
-        events: list[Event] = job.result()
-        return events
-    except Exception:  # submitit has several, and passes on those of unpickling
-        where = job.paths.stderr
-        why = f"its job {job.job_id} ended early ({job.state.lower()}): see {where}"
-        return [StageEnded(stage.name, "failed", why)]
+    import submitit
+
+    why = f"its job {job.job_id} was ended: see {job.paths.stderr}"
+    if job.paths.result_pickle.exists():
+        try:
+            events: list[Event] = job.result()
+            return events
+        except submitit.core.utils.FailedJobError as error:
+            why = str(error).strip().splitlines()[-1]
+    return [StageEnded(stage.name, "failed", why)]
+
+
+def _numbers(jobs: Iterable[Any]) -> str:
+    """The numbers of jobs; those of an array have one."""
+    return ",".join(dict.fromkeys(job.job_id.partition("_")[0] for job in jobs))
 
 
 class _Job:
@@ -167,12 +185,17 @@ class _Job:
             stop(number, frame)
 
         signal.signal(PREEMPTED, preempt)
-        signal.signal(signal.SIGTERM, stop)  # Slurm itself requeues what it ended by this alone
+        signal.signal(signal.SIGTERM, stop)
         try:
             return carry_out_apart(self.work, self.stage)
         except Stopped:
-            if asked:
-                requeue(PREEMPTED, None)
+            # By SIGTERM alone Slurm announces that it will end the job, and requeues it if it was
+            # preempted; but not if it ends by itself.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.signal(PREEMPTED, lambda number, frame: asked.append(number))
+            while not asked:
+                time.sleep(1)
+            requeue(PREEMPTED, None)
             raise
 
     def checkpoint(self) -> Any:
