@@ -260,7 +260,7 @@ def main(
                         failures.append(f"{state}, {name}, {kind}: {what}")
             rows.append(Row(f"{state}: files damaged", len(cases), "cases"))
             rows += [_none(f"{state}: {what}", counts[what]) for what in FAULTS]
-        options = ("--executor", executor)
+        options: tuple[str, ...] = ("--executor", executor)
         options += ("-x", "runs_per_device=2") if executor == "local" else ()
         whole = root / "finished"
         found = kill_runs(protocol, whole, cache, kills, seconds, options) if kills else []
