@@ -31,7 +31,8 @@ def test_every_value_has_a_place_inside_and_ticks_are_round_few_and_in_order(val
     ticks = found.ticks()
     assert len(ticks) <= 6
     assert ticks == sorted(ticks)
-    assert all(found.low <= tick <= found.high for tick in ticks)
+    rounding = 1e-6 * (found.high - found.low)
+    assert all(found.low - rounding <= tick <= found.high + rounding for tick in ticks)
     assert len(set(digits(ticks))) == len(ticks)
 
 
