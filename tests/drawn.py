@@ -16,8 +16,9 @@ class Mark:
 
 
 def plots(markup):
-    """The SVG elements in a piece of a page."""
-    return [ElementTree.fromstring(one) for one in re.findall(r"<svg .*?</svg>", str(markup), re.S)]
+    """The plots in a piece of a page."""
+    found = re.findall(r'<svg class="plot".*?</svg>', str(markup), re.S)
+    return [ElementTree.fromstring(one) for one in found]
 
 
 def of_class(svg, name):

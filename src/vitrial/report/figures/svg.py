@@ -81,7 +81,10 @@ def scale(
     if log:
         air = (high / low) ** 0.06 if high > low else 1.5
         return Scale(low / air, high * air, start, end, log=True)
-    air = 0.06 * (high - low) or max(abs(high), 0.1) * 0.1
+    if high - low <= 1e-9 * max(abs(low), abs(high)):  # one value
+        air = max(abs(high), 0.1) * 0.1
+    else:
+        air = 0.06 * (high - low)
     return Scale(min(low - air, *include, high), max(high + air, *include, low), start, end)
 
 
@@ -112,7 +115,7 @@ def _log_ticks(low: float, high: float, most: int) -> list[float]:
 
 def digits(ticks: Sequence[float]) -> list[str]:
     """Ticks in words, with as many decimals as tell them apart, and no more than needed."""
-    for decimals in range(7):
+    for decimals in range(13):
         words = [f"{tick:,.{decimals}f}" for tick in ticks]
         exact = all(math.isclose(round(t, decimals), t, abs_tol=1e-12) for t in ticks)
         if exact and len(set(words)) == len(set(ticks)):
