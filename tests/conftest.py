@@ -73,6 +73,14 @@ def drawn(tmp_path_factory, pixel_caches):
     return give
 
 
+@pytest.fixture(scope="session")
+def panel(odd_study, pixel_caches):
+    """The arms of that study, ready to be asked."""
+    from vitrial.web.answers import load_panel
+
+    return load_panel(odd_study, cache=pixel_caches)
+
+
 SMALL = """
 name: small
 data: {source: phantom, task: dermoscopy, patients: 40, size: 40}

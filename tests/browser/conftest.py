@@ -23,10 +23,10 @@ def browser():
 
 @pytest.fixture
 def opened(browser):
-    """Opens a page, and notes what it requests and what it says on the console."""
+    """Opens a file or address, and notes what it requests and what it says on the console."""
     contexts = []
 
-    def open_page(path, width=1280, scheme="light"):
+    def open_page(place, width=1280, scheme="light"):
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
         )
@@ -36,7 +36,7 @@ def opened(browser):
         page.on("request", lambda request: page.requested.append(request.url))
         page.on("console", lambda message: page.said.append(message.text))
         page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.goto(path.resolve().as_uri())
+        page.goto(place if isinstance(place, str) else place.resolve().as_uri())
         return page
 
     yield open_page

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from conftest import running, spoken
+from served import running, spoken
 from vitrial.web.serve import serve_app
 
 PATHS = [

@@ -1,6 +1,5 @@
 """The page that answers a dropped image: real files, bad files, and requests that are refused."""
 
-import asyncio
 import io
 import struct
 import zlib
@@ -8,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from anyio.from_thread import start_blocking_portal
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from conftest import encoded, noise
+from served import encoded, noise
 from vitrial.web.serve import MOST_BYTES, received, serve_app
 
 PICTURE = encoded(noise(48, 64))
@@ -140,8 +140,8 @@ def test_a_file_without_end_is_refused_once_it_is_too_large():
         sent += 2**20
         return {"type": "http.request", "body": bytes(2**20), "more_body": True}
 
-    with pytest.raises(HTTPException) as refused:
-        asyncio.run(received(Request({"type": "http"}, receive)))
+    with start_blocking_portal() as portal, pytest.raises(HTTPException) as refused:
+        portal.call(received, Request({"type": "http"}, receive))
     assert refused.value.status_code == 413
     assert sent == MOST_BYTES + 2**20
 

@@ -9,7 +9,7 @@ from urllib.request import urlopen
 import pytest
 from starlette.testclient import TestClient
 
-from conftest import HOST, running, spoken
+from served import HOST, running, spoken
 from vitrial.layout import RUNS
 from vitrial.spelling import duration
 from vitrial.store.registration import register
