@@ -74,7 +74,7 @@ def test_a_bad_file_is_refused_in_words_and_the_next_one_answered(opened, addres
     page = opened(address)
     content, said = BAD[name]
     page.set_input_files("#file", file(name, content))
-    page.wait_for_function("document.getElementById('error').textContent !== ''")
+    page.wait_for_selector("#error:not(:empty)")
     assert page.locator("#error").inner_text().startswith(f"{name}: The image {said}")
     assert page.locator("article").count() == 0
     page.set_input_files("#file", file("good.png", encoded(noise(48, 64))))
@@ -88,7 +88,7 @@ def test_a_file_that_is_too_large_is_not_sent(opened, address, tmp_path):
         sparse.truncate(64 * 2**20 + 1)
     page = opened(address)
     page.set_input_files("#file", large)
-    page.wait_for_function("document.getElementById('error').textContent !== ''")
+    page.wait_for_selector("#error:not(:empty)")
     assert page.locator("#error").inner_text() == "large.dcm is larger than 64 MiB."
     assert not any(url.endswith("/answer") for url in page.requested)
 

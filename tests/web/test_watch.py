@@ -23,6 +23,13 @@ def client_of(path):
     return TestClient(watch_app(path, HOST), base_url=f"http://{HOST}:8571")
 
 
+def built(client):
+    """What is said of a study once its report is there."""
+    while not (state := client.get("/live").json())["version"]:
+        pass
+    return state
+
+
 @pytest.fixture
 def study(odd_study, tmp_path):
     """A copy of a finished study."""
@@ -51,7 +58,7 @@ def test_a_study_that_has_ended_shows_its_report(study):
     assert before["version"] == ""
     assert "2 of 2 stages done" in before["progress"]
     assert "has ended" in before["progress"]
-    version = client.get("/live").json()["version"]
+    version = built(client)["version"]
     page = client.get("/").text
     assert f'data-version="{version}"' in page
     assert "<h2>Verdict" in page or 'id="verdict"' in page
@@ -66,7 +73,7 @@ def test_before_the_first_run_is_done_there_is_a_report_too(study):
     assert said == (
         "0 of 2 stages done , 2 left. No process is at work on it: vitrial run goes on."
     )
-    assert client.get("/live").json()["version"]
+    assert built(client)
     assert "Protocol" in client.get("/").text
 
 
@@ -128,10 +135,8 @@ def test_damage_is_said(study):
 
 
 def test_scripts_of_the_page_itself_are_allowed_by_their_content_and_no_others(study):
-    watched = Watched(study.path)
-    watched.renew()
     client = client_of(study.path)
-    client.get("/live")
+    built(client)
     response = client.get("/")
     policy = dict(
         part.split(None, 1) for part in response.headers["content-security-policy"].split("; ")

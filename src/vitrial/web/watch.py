@@ -17,7 +17,6 @@ from pathlib import Path
 
 from markupsafe import Markup
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -128,8 +127,9 @@ def watch_app(path: Path, host: str) -> ASGIApp:
         return HTMLResponse(text, headers={"Content-Security-Policy": policy})
 
     def live(request: Request) -> Response:
-        state = {"progress": watched.progress(), "version": watched.version}
-        return JSONResponse(state, background=BackgroundTask(watched.renew))
+        # Nobody waits for the report, nor does Ctrl-C.
+        threading.Thread(target=watched.renew, daemon=True).start()
+        return JSONResponse({"progress": watched.progress(), "version": watched.version})
 
     app = Starlette(routes=[Route("/", page), Route("/live", live), *static("web.css", "watch.js")])
     app.router.redirect_slashes = False  # a path is one of these, or nothing

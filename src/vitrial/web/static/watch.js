@@ -4,7 +4,8 @@ const EVERY = 3000; // milliseconds
 const [live, progress, reach, renewed] =
   ["live", "progress", "reach", "renewed"].map((id) => document.getElementById(id));
 const folds = () => [...document.querySelectorAll("details")];
-const nameOf = (fold) => `${fold.closest("section")?.id} ${fold.querySelector("summary").textContent}`;
+// What is folded has an id mostly: a table's, that of its numbers.
+const nameOf = (fold) => fold.querySelector("[id]")?.id ?? fold.querySelector("summary").textContent;
 
 // What was unfolded stays so; where the page was scrolled to, the browser remembers.
 const unfolded = new Set(JSON.parse(sessionStorage.getItem("unfolded") ?? "[]"));
