@@ -15,7 +15,7 @@ from vitrial.data.cache import PixelCache
 from vitrial.data.io.decode import decode
 from vitrial.data.io.decoded import Decoded
 from vitrial.errors import VitrialError
-from vitrial.evaluate.neighborhood import UNLIKE, Neighborhood
+from vitrial.evaluate.neighborhood import NEEDED, UNLIKE, Neighborhood
 from vitrial.evaluate.predict import outputs
 from vitrial.events import counted
 from vitrial.explain.features import Features, first_runs, read_features, write_features
@@ -77,7 +77,7 @@ class ArmAnswer:
     @property
     def unlike(self) -> bool | None:
         """Whether the image is unlike the training images; None if too few images tell."""
-        return self.rarity <= UNLIKE if UNLIKE * (self.validation + 1) >= 1 else None
+        return self.rarity <= UNLIKE if self.validation >= NEEDED else None
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,10 @@ class Arm:
         given = outputs(trained.model, batch, trained.view, trained.autocast)
         logits, features = (part.cpu().numpy() for part in given)
         found = trained.maps(batch, trained.headline)
-        rows, distances = (one[0] for one in self.neighborhood.nearest(features))
+        rows, cosines = (one[0] for one in self.neighborhood.similar(features))
         near = self.training.iloc[rows]
         pictures = cache.read(near["row"].to_numpy(np.int64))
-        named = zip(near["image"], near["label"], 1 - distances, pictures, strict=True)
+        named = zip(near["image"], near["label"], cosines, pictures, strict=True)
         return ArmAnswer(
             arm=self.name,
             logits=logits[0],
@@ -131,7 +131,7 @@ class Arm:
             map=found.values[0],
             seen=seen_part(batch, trained.view.crop)[0],
             neighbors=[Neighbor(*one) for one in named],
-            rarity=float(self.neighborhood.rarity(distances[-1:])[0]),
+            rarity=float(self.neighborhood.rarity(features)[0]),
             validation=len(self.neighborhood.distances),
         )
 

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from vitrial.errors import VitrialError
+from vitrial.evaluate.neighborhood import NEEDED
 from vitrial.explain.methods import METHODS
 from vitrial.report.figures.figure_one import kept_patches, overlay
 from vitrial.web.answers import Answer, ArmAnswer, Panel
@@ -96,7 +97,7 @@ async def received(request: Request) -> bytes:
 def answer_page(answer: Answer, classes: list[str]) -> str:
     """What the arms answer, as a part of the page."""
     arms = [_shown(arm, classes) for arm in answer.arms]
-    facts = {"decoded": answer.decoded, "arms": arms, "most": MOST_CLASSES}
+    facts = {"decoded": answer.decoded, "arms": arms, "most": MOST_CLASSES, "needed": NEEDED}
     return environment().get_template("answer.html.j2").render(facts)
 
 
