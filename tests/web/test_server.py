@@ -1,9 +1,9 @@
 """Listening: which port, and what is said where nothing can be served."""
 
 import pytest
+
 from served import HOST
 from tiny_study import invoke, sentence
-
 from vitrial.errors import VitrialError
 from vitrial.web.server import address, listen
 

@@ -60,7 +60,7 @@ class Neighborhood:
         return rows, 1 - distances
 
     def distance(self, features: np.ndarray) -> np.ndarray:
-        """Mahalanobis distance (n,) of images (n, features) to their k-th nearest training image."""
+        """Mahalanobis distance (n,) of images (n, features) to their k-th training neighbor."""
         near = self._near.kneighbors(self._whitened(features.astype(np.float64)), self.k)
         return np.asarray(near[0][:, -1])
 
