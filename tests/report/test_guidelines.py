@@ -15,7 +15,7 @@ def test_every_item_of_both_guidelines_is_there():
 
 def test_sections_that_answer_exist():
     named = {name for item in ITEMS for name in item.sections}
-    assert named <= {*SECTIONS.names(), "arms"}
+    assert named <= {*SECTIONS.names()}
 
 
 def test_links_lead_to_sections_of_this_page_and_the_rest_is_open(drawn):

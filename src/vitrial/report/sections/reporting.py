@@ -8,6 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from vitrial.report.guidelines import ITEMS, Item
+from vitrial.report.sections import SECTIONS
 from vitrial.report.snapshot import Snapshot
 from vitrial.report.template import template
 
@@ -51,14 +52,15 @@ def render(snapshot: Snapshot) -> str:
 
 
 def _answer(item: Item, there: set[str]) -> Markup | str:
-    links = [
-        Markup('<a href="#{}">{}</a>').format(name, name.replace("_", " "))
-        for name in item.sections
-        if name in there
-    ]
-    more = [COMMANDS[name] for name in item.sections if name in COMMANDS and name not in there]
-    if not links:
-        filled = f", or by `{more[0]}`" if more else ""
-        return OPEN + (f" ({item.still})" if item.still else "") + filled
-    still = Markup("; {}: {}").format(OPEN, item.still) if item.still else ""
-    return Markup(", ").join(links) + still
+    found = [name for name in item.sections if name in there]
+    if not found:
+        absent = [COMMANDS[name] for name in item.sections if name in COMMANDS]
+        return f"{OPEN}; {' and '.join(absent)} adds to it" if absent else _open(item.still)
+    links = Markup(", ").join(
+        Markup('<a href="#{}">{}</a>').format(name, SECTIONS.entry(name).TITLE) for name in found
+    )
+    return links + (f"; {_open(item.still)}" if item.still else "")
+
+
+def _open(still: str) -> str:
+    return f"{OPEN} ({still})" if still else OPEN

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from vitrial.compare.published import PUBLISHED, Published
-from vitrial.compare.table import MINUTES, in_words
+from vitrial.compare.table import MINUTES, caption, in_words
 from vitrial.report.snapshot import Snapshot
 from vitrial.report.template import template
 
@@ -26,7 +26,7 @@ def render(snapshot: Snapshot) -> str:
     status = snapshot.status
     runs = status[status["kind"] == "finetune"]
     return template("result.html.j2").render(
-        title=snapshot.caption,
+        title=caption(snapshot.facts.data, snapshot.protocol.endpoint, len(snapshot.classes)),
         words=with_the_papers(snapshot).drop(columns=DETAILS),
         minutes=in_words(snapshot.table, snapshot.protocol.endpoint)[[*ARM, *MINUTES.values()]],
         published=_published(snapshot) is not None,
