@@ -51,7 +51,7 @@
     save.type = "button";
     save.className = "csv";
     save.textContent = "Download as CSV";
-    save.setAttribute("aria-label", "Download as CSV: " + table.caption.textContent.trim());
+    save.setAttribute("aria-label", "Download as CSV: " + (table.caption?.textContent.trim() ?? table.id));
     save.addEventListener("click", () => download(table));
     table.parentNode.after(save);
   }
