@@ -95,6 +95,13 @@ def test_axe_finds_nothing_serious(show, scheme):
 
 def test_it_prints_on_sensible_pages(show):
     pypdf = pytest.importorskip("pypdf")
+    page = show("many_classes", width=718)  # A4 less margins of a centimeter, in CSS pixels
+    page.emulate_media(media="print")
+    page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
+    cut = "[...document.querySelectorAll('table, svg, img')].filter(one =>"
+    cut += " one.getBoundingClientRect().right > innerWidth + 1).map(one => one.id || one.tagName)"
+    wide = [f"confusion-{number}-numbers" for number in (1, 2)]  # of 40 classes
+    assert [name for name in page.evaluate(cut) if name not in wide] == []
     printed = pypdf.PdfReader(io.BytesIO(show("one_arm").pdf(format="A4")))
     words = [page.extract_text() for page in printed.pages]
     assert 4 <= len(words) <= 25
