@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from vitrial.data.sources.csv import CsvData
 from vitrial.models.names import check_backbone, has_weights
-from vitrial.protocol import Arm, Protocol, digest
+from vitrial.protocol import Arm, Protocol, Recipe, digest
 from vitrial.protocol.checks import unknown_names
 from vitrial.protocol.file import load_protocol
 
@@ -234,3 +234,8 @@ def test_misspelt_backbones_get_the_nearest_name(name: str, meant: str) -> None:
 def test_nonsense_backbone_is_refused_without_a_guess() -> None:
     with pytest.raises(ValueError, match=r"timm has no backbone 'qqqqqq'"):
         check_backbone("qqqqqq")
+
+
+def test_a_batch_in_one_part_leaves_what_names_a_stage_as_it_was():
+    assert "accumulate" not in Recipe().model_dump(mode="json")
+    assert Recipe(accumulate=2).model_dump(mode="json")["accumulate"] == 2

@@ -16,6 +16,7 @@ from vitrial.layout import CHECKPOINT, CHECKPOINT_BEFORE, WEIGHTS
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Augment, Image, Plateau, Recipe, Split
 from vitrial.records import DamagedError
+from vitrial.tasks import TASKS
 from vitrial.terminal import Stopped, stoppable
 from vitrial.train.checkpoint import check_checkpoint, copy_of_weights, save_checkpoint
 from vitrial.train.fit import (
@@ -248,6 +249,23 @@ def test_gradients_are_clipped_to_the_norm(data):
     train_step(network, optimizer, inputs, targets, None, 0.5, fabric)
     change = torch.cat([(p - b).flatten() for p, b in zip(model.parameters(), before, strict=True)])
     assert change.norm().item() == pytest.approx(0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("weight", [None, torch.tensor([1.0, 3.0])])
+def test_a_batch_in_parts_gives_the_step_of_the_whole(weight):
+    inputs, targets = torch.randn(7, 3, 32, 32), torch.tensor([0, 1, 1, 0, 1, 0, 1])
+    fabric, found = launch("fp32"), []
+    for parts in (1, 3):
+        torch.manual_seed(0)
+        model = build_backbone("test_vit", 2, 3, 32)
+        network, optimizer = fabric.setup(model, torch.optim.SGD(model.parameters(), lr=1.0))
+        rest = (weight, None, fabric, TASKS["multiclass"], 1.0, parts)
+        loss = train_step(network, optimizer, inputs, targets, *rest)
+        found.append((loss, [p.detach() for p in model.parameters()]))
+    (loss, whole), (same, in_parts) = found
+    torch.testing.assert_close(same, loss)
+    for one, other in zip(in_parts, whole, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow

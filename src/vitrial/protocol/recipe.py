@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from vitrial.protocol.section import LARGEST_BATCH, Decay, Positive, Rate, Section
 
@@ -30,6 +30,9 @@ class Recipe(Section):
     Attributes:
         optimizer: `adam` (weight decay added to the gradient, as the paper) or `adamw`.
         base_lr: Learning rate after warm-up.
+        accumulate: Parts that a batch is computed in, one after the other, where it exceeds the
+            memory of the device. The step is of the whole batch all the same; but batch
+            normalization sees a part at a time.
         weight_decay: On weights only: biases and normalization parameters are left alone.
         clip_norm: Largest norm of the gradient, null for no clipping.
         warmup_steps: Optimizer steps over which the rate grows linearly to `base_lr`.
@@ -45,6 +48,7 @@ class Recipe(Section):
     optimizer: Literal["adam", "adamw"] = "adam"
     base_lr: Rate = 1e-4
     batch_size: int = Field(64, ge=1, le=LARGEST_BATCH)
+    accumulate: int = Field(1, ge=1, le=LARGEST_BATCH)
     weight_decay: Decay = 1e-5
     clip_norm: Positive | None = 1.0
     warmup_steps: int = Field(1000, ge=0, le=10_000_000)
@@ -55,3 +59,11 @@ class Recipe(Section):
     class_weights: Literal["none", "balanced"] = "none"
     sampling: Literal["shuffle", "balanced"] = "shuffle"
     normalize: Literal["data", "backbone"] = "data"
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is new and left as it was, so that the keys of stages stay the same."""
+        content: dict[str, Any] = handler(self)
+        if self.accumulate == 1:
+            content.pop("accumulate", None)
+        return content

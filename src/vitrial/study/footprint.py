@@ -60,7 +60,7 @@ def footprint(name: str, recipe: Recipe | SelfSupervision, channels: int, crop: 
         crop: Side of the input in pixels.
     """
     with torch.device("meta"):
-        network, loss = _network_and_loss(name, recipe, channels, crop)
+        network, loss = network_and_loss(name, recipe, channels, crop)
     learning = sum(p.nbytes for p in network.parameters() if p.requires_grad)
     backbone = network if isinstance(recipe, Recipe) else network.teacher.backbone
     return Footprint(
@@ -77,7 +77,7 @@ def free_memory() -> int:
     return min([int(psutil.virtual_memory().available), *_left_by_control_groups()])
 
 
-def _network_and_loss(
+def network_and_loss(
     name: str, recipe: Recipe | SelfSupervision, channels: int, crop: int
 ) -> tuple[Any, Callable[[Any], torch.Tensor]]:
     """The network that a step trains, and the loss that it gives for a batch."""
@@ -85,7 +85,7 @@ def _network_and_loss(
     if isinstance(recipe, Recipe):
         # A head of two classes; more make no difference worth mentioning.
         return build_backbone(name, 2, channels, crop), lambda network: TASKS["multiclass"].loss(
-            network(torch.empty(n, channels, crop, crop)), torch.empty(n, dtype=torch.long)
+            network(torch.empty(n, channels, crop, crop)), torch.zeros(n, dtype=torch.long)
         )
     siamese = build_siamese(recipe, name, channels, crop)
     sizes = [size for _, size in siamese.views]

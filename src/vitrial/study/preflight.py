@@ -309,7 +309,8 @@ def _space(stages: list[tuple[Stage, int]], protocol: Protocol, root: Path) -> I
 def _footprint(stage: Stage, protocol: Protocol) -> Footprint:
     recipe = stage.recipe
     if isinstance(recipe, Recipe):  # rates of their own make no other footprint
-        recipe = Recipe(batch_size=recipe.batch_size, precision=recipe.precision)
+        part = math.ceil(recipe.batch_size / recipe.accumulate)
+        recipe = Recipe(batch_size=part, precision=recipe.precision)
     return footprint(stage.arm.model, recipe, protocol.image.channels, protocol.augment.crop)
 
 

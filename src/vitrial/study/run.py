@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vitrial.data.prepared import Prepared
+from vitrial.errors import VitrialError
 from vitrial.evaluate.knn import knn_predict
 from vitrial.evaluate.predict import CentralView, predict
 from vitrial.events import EpochEnded, tell
@@ -28,6 +29,7 @@ from vitrial.store.stage import Attempt, Machine, Normalization, Result
 from vitrial.study.begun import Begun
 from vitrial.study.datasets import Datasets, chosen, data_of
 from vitrial.study.initial import initial_model, normalization
+from vitrial.study.out_of_memory import is_out_of_memory, out_of_memory_sentence
 from vitrial.study.selfsupervise import selfsupervise
 from vitrial.train.checkpoint import History
 from vitrial.train.fit import Training, fit
@@ -59,7 +61,7 @@ def run_stage(
 
     Raises:
         VitrialError: There is no such stage, the data are not those that it was planned for, its
-            weights cannot be had, or training diverged.
+            weights cannot be had, training diverged, or memory ran out.
     """
     folder = stage_folder(study, key)
     stage = folder.stage()
@@ -69,7 +71,14 @@ def run_stage(
     if fabric.is_global_zero:
         folder.begin(Attempt(machine(fabric), program()))
     begun = Begun(stage, folder, data, start, fabric, default_workers(workers))
-    result = train(begun) if isinstance(stage.recipe, Recipe) else selfsupervise(begun)
+    result = None
+    try:
+        result = train(begun) if isinstance(stage.recipe, Recipe) else selfsupervise(begun)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    if result is None:  # what the step had taken is free again
+        raise VitrialError(out_of_memory_sentence(stage, fabric))
     if fabric.is_global_zero:
         folder.finish(result)
 

@@ -181,7 +181,7 @@ def train_epoch(
     network.train()
 
     def step(inputs: torch.Tensor, targets: torch.Tensor, share: float = 1.0) -> torch.Tensor:
-        shares = (weight, recipe.clip_norm, fabric, training.task, share)
+        shares = (weight, recipe.clip_norm, fabric, training.task, share, recipe.accumulate)
         return train_step(network, optimizer, inputs, targets, *shares)
 
     watched = part.batches() if part else []
@@ -220,6 +220,7 @@ def train_step(
     fabric: Fabric,
     task: Task = TASKS["multiclass"],
     balance: float = 1.0,
+    accumulate: int = 1,
 ) -> torch.Tensor:
     """One optimizer step; the loss, left on the device.
 
@@ -233,14 +234,32 @@ def train_step(
         fabric: Device and precision.
         task: Whose loss.
         balance: Of the loss, between processes: see `vitrial.data.shares.balance`.
+        accumulate: Parts that the inputs are computed in, whose gradients add up.
     """
-    loss = task.loss(network(inputs), targets, weight) * balance
     optimizer.zero_grad()
-    fabric.backward(loss)
+    losses = []
+    for rows, share in _parts(targets, weight, accumulate):
+        with fabric.no_backward_sync(network, enabled=rows.stop < len(targets)):
+            loss = task.loss(network(inputs[rows]), targets[rows], weight) * balance * share
+            fabric.backward(loss)
+        losses.append(loss.detach())
     if clip_norm is not None:
         fabric.clip_gradients(network, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
     optimizer.step()
-    return loss.detach()
+    return torch.stack(losses).sum()
+
+
+def _parts(
+    targets: torch.Tensor, weight: torch.Tensor | None, number: int
+) -> list[tuple[slice, torch.Tensor | float]]:
+    """Parts of a batch, and what each one's mean loss counts in that of the batch."""
+    n = len(targets)
+    if number == 1:
+        return [(slice(0, n), 1.0)]
+    each = torch.ones_like(targets, dtype=torch.float32) if weight is None else weight[targets]
+    number = min(number, n)
+    rows = [slice(n * i // number, n * (i + 1) // number) for i in range(number)]
+    return [(part, each[part].sum() / each.sum()) for part in rows]
 
 
 def training_views(
