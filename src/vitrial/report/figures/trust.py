@@ -29,6 +29,8 @@ LEFT, GAP, SIDE, HEIGHT = 34.0, 38.0, 140.0, 190.0
 SHARES = (0.0, 0.5, 1.0)
 BELOW = 0.25
 """A net benefit is shown down to so much of the highest: below, acting is clearly harmful."""
+ABOVE = 1.1
+"""And up to so much, for the words beside the line of acting on all."""
 
 
 def reliability_plots(table: pd.DataFrame, panels: Sequence[Panel]) -> Markup:
@@ -89,7 +91,7 @@ def _decision(
     legend, top = _legend(panel)
     top += 2 * ROW
     x = Scale(0, 1, LEFT + 14, WIDTH - 8)
-    y = scale([-BELOW * highest, highest], top + HEIGHT, top)
+    y = scale([-BELOW * highest, ABOVE * highest], top + HEIGHT, top)
     floor = y.low
 
     def place(p: float, value: float) -> tuple[float, float]:
@@ -101,7 +103,7 @@ def _decision(
     parts.append(x_axis(x, y, "probability from which one acts"))
     parts.append(segment(x.start, y(0), x.end, y(0), "reference"))
     parts.append(line(all_of_them, "reference"))
-    parts.append(text(x.end, y(0) + SIZE + 1, "act on none", "muted", "end"))
+    parts.append(text(x(0.25), y(0) + SIZE + 1, "act on none", "muted"))
     parts.append(text(x.start + 4, y(everyone.iloc[0]) - 6, "act on all", "muted"))
     parts += _lines(x, y, arms[arms["value"] >= floor], ("threshold", "value"), panel)
     return picture(
