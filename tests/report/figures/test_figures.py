@@ -1,5 +1,6 @@
 """Each figure's marks, read back through its axes, are the numbers that it was made of."""
 
+import itertools
 import math
 
 import numpy as np
@@ -20,6 +21,7 @@ from vitrial.report.figures.forest import Interval, Row, forest
 from vitrial.report.figures.panels import MOST, panels, series_name
 from vitrial.report.figures.repetitions import repetition_plots, repetition_table
 from vitrial.report.figures.subgroups import parts_plots
+from vitrial.report.figures.svg import SIZE, width_of
 from vitrial.report.figures.trust import decision_plots, reliability_plots
 
 ARMS = [
@@ -232,6 +234,10 @@ def test_arms_stand_at_their_cost_and_the_front_is_what_no_other_matches_for_les
     x, y = axis(svg, "x", log=True), axis(svg, "y")
     assert [x(m.x) for m in marks(svg)] == pytest.approx([10, 20, 30], rel=0.02)
     assert [y(m.y) for m in marks(svg)] == pytest.approx([0.5, 0.6, 0.55], abs=2e-3)
+    assert texts(svg).count("random") == 2, "beside the two on the front"
+    alone = table[table["initialization"] == "random"]
+    (svg,) = plots(cost_plots(alone, {"minutes": "training, minutes"}, "kappa"))
+    assert texts(svg).count("resnet50") == 2, "in the key, and beside the mark"
     lower = cost_table(arms, {"minutes": ""}, ENDPOINTS["log_loss"])
     assert lower["front minutes"].tolist() == [True, False, False]
 
@@ -241,6 +247,17 @@ def test_sixty_arms_are_all_there_and_their_names_do_not_overlap():
     (svg,) = plots(cost_plots(table, {"minutes": "training, minutes"}, "kappa"))
     assert len(marks(svg)) == 60
     assert "3 further backbones" in texts(svg)
+    names = [e for e in svg.findall("text") if e.text in set(table["label"])]
+    assert names
+    for a, b in itertools.combinations(map(box, names), 2):
+        assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+
+
+def box(words):
+    """Left, top, right and bottom of a text."""
+    x, y, wide = float(words.get("x")), float(words.get("y")), width_of(words.text)
+    left = x - wide * {"middle": 0.5, "end": 1}.get(words.get("text-anchor"), 0)
+    return left, y - SIZE + 3, left + wide, y + 3
 
 
 @pytest.mark.parametrize("n", [2, 7, 12, 40])

@@ -54,7 +54,10 @@ def cost_table(arms: pd.DataFrame, costs: Mapping[str, str], endpoint: Metric) -
 
 
 def cost_plots(table: pd.DataFrame, costs: Mapping[str, str], label: str) -> Markup:
-    """A plot per cost: arms as marks by backbone; those on the front connected, with their starts.
+    """A plot per cost: arms as marks by backbone; those on the front connected and named.
+
+    What stands beside them is what the mark does not say: the initialization, or the backbone
+    where there is one initialization or more backbones than marks can tell apart.
 
     Args:
         table: Of `cost_table`.
@@ -63,6 +66,8 @@ def cost_plots(table: pd.DataFrame, costs: Mapping[str, str], label: str) -> Mar
     """
     backbones = list(dict.fromkeys(table["label"]))
     series = {backbone: min(place, SERIES - 1) for place, backbone in enumerate(backbones)}
+    told = len(backbones) <= SERIES and table["initialization"].nunique() > 1
+    table = table.assign(beside=table["initialization" if told else "label"])
     return grid(
         _plot(f"cost-{place}", table[table[name] > 0], name, words, label, series)
         for place, (name, words) in enumerate(costs.items(), 1)
@@ -88,7 +93,7 @@ def _plot(
     return picture(
         name,
         f"{label} against {words}",
-        f"Each arm's {label} against {words}. No arm scores as well for less than: {named}.",
+        f"Each arm's {label} against {words}. No other arm matches for less: {named}.",
         top + HEIGHT + 2.4 * ROW,
         parts,
     )
@@ -109,10 +114,10 @@ def _places(table: pd.DataFrame, cost: str, x: Scale, y: Scale) -> list[tuple[fl
 def _names(
     front: pd.DataFrame, marks: Sequence[tuple[float, float]], cost: str, x: Scale, y: Scale
 ) -> list[Markup]:
-    """Initializations beside the marks of the front, where there is room for a name."""
+    """Names beside the marks of the front, where there is room for them."""
     taken: list[Box] = [(px - 5, py - 5, px + 5, py + 5) for px, py in marks]
     parts = []
-    for words, (px, py) in zip(front["initialization"], _places(front, cost, x, y), strict=True):
+    for words, (px, py) in zip(front["beside"], _places(front, cost, x, y), strict=True):
         found = _free(words, px, py, taken, x, y)
         if found is not None:
             box, anchor, at = found

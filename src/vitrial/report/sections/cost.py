@@ -25,7 +25,7 @@ COSTS = {
 CAPTION = (
     "Each arm's mean on the test split against what it costs, on a logarithmic axis. The line "
     "connects the arms that no other matches for less, by values as they are; beside them stands "
-    "how they were initialized."
+    "what sets them apart."
 )
 
 
