@@ -24,8 +24,16 @@ STALE = 86_400
 """Seconds after which a folder that another machine was writing to counts as left behind."""
 
 
-class DiskFullError(VitrialError):
+class DiskError(VitrialError):
+    """Nothing can be written any more."""
+
+
+class DiskFullError(DiskError):
     """There is no room for a file: which, and how much it needs."""
+
+
+class DiskGoneError(DiskError):
+    """A folder that was being written to is gone, as when a disk is taken away."""
 
 
 @contextmanager

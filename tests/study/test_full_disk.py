@@ -9,7 +9,11 @@ import pandas as pd
 import pytest
 
 from tiny_study import PROTOCOL, invoke, predictions_of, sentence
+from vitrial.atomic import DiskGoneError
+from vitrial.events import EpochEnded
 from vitrial.layout import CHECKPOINT
+from vitrial.protocol.file import load_protocol
+from vitrial.study.execute import run
 from vitrial.train import checkpoint
 
 
@@ -41,6 +45,22 @@ def test_a_study_ends_with_a_sentence_and_goes_on(tmp_path, pixel_caches, monkey
     result = invoke("run", study, "--cache", pixel_caches)
     assert result.exit_code == 0, result.output
     assert (run / "metrics.jsonl").read_text().count("\n") == 3
+
+
+@pytest.mark.slow
+def test_a_folder_that_is_taken_away_is_a_sentence_and_is_not_made_anew(tmp_path, pixel_caches):
+    (tmp_path / "tiny.yaml").write_text(PROTOCOL.replace("[random, random+dino]", "[random]"))
+    protocol, study = load_protocol(tmp_path / "tiny.yaml"), tmp_path / "disk" / "study"
+
+    def take_away(event):
+        if isinstance(event, EpochEnded) and event.epoch == 1:
+            (tmp_path / "disk").rename(tmp_path / "elsewhere")
+
+    with pytest.raises(DiskGoneError, match=r"is gone while .* was at work"):
+        run(protocol, study, cache=pixel_caches, listen=take_away)
+    assert not (tmp_path / "disk").exists()
+    (tmp_path / "elsewhere").rename(tmp_path / "disk")
+    assert (run(protocol, study, cache=pixel_caches).status()["status"] == "done").all()
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ checkpoints let another go on, and its record says when it is done.
 
 from __future__ import annotations
 
+import os
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitrial.atomic import DiskFullError
+from vitrial.atomic import DiskFullError, DiskGoneError
 from vitrial.errors import VitrialError
 from vitrial.events import EpochEnded, Event, Note, StageEnded, listening, tell
 from vitrial.store.run_folder import RunFolder
@@ -58,7 +59,7 @@ def carry_out_stage(
         How it ended; None if another process is at it, or at the stage that it starts from.
 
     Raises:
-        DiskFullError: Then the other stages cannot be written either.
+        DiskError: Then the other stages cannot be written either.
     """
     folder = RunFolder(work.root / stage.folder)
     with folder.claim() as claimed:
@@ -89,6 +90,11 @@ def carry_out_stage(
             folder.fail(str(error))
             return StageEnded(stage.name, "failed", str(error))
         except Exception as error:  # recorded with its traceback; the other stages go on
+            if not os.path.isdir(folder.path):  # noqa: PTH112  # False whatever a dead mount says
+                raise DiskGoneError(
+                    f"{folder.path} is gone while {stage.name} was at work: make the disk "
+                    "available again, and repeat the command, which resumes."
+                ) from error
             why = f"{type(error).__name__}: {error}"
             folder.fail(why, traceback.format_exc())
             return StageEnded(stage.name, "failed", why)

@@ -6,6 +6,8 @@ loads them; `check_checkpoint` does. The checkpoint of the epoch before is kept 
 
 from __future__ import annotations
 
+import errno
+import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -96,6 +98,9 @@ def save_checkpoint(
         "part": part and asdict(part),
     }
     last = folder / CHECKPOINT
+    if len(history) > 1 and not folder.is_dir():
+        # Else the folder would be made anew, on the disk below the one that was taken away.
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
     with replacing(last, needs=_bytes_of(content)) as temporary:
         with temporary.open("wb") as file:  # to a path, PyTorch hides why it cannot write
             torch.save(content, file)

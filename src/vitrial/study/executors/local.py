@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt
 
-from vitrial.atomic import DiskFullError
+from vitrial.atomic import DiskError
 from vitrial.events import EpochEnded, Event, Note, StageEnded, counting, listening, tell
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.stage import Stage
@@ -48,7 +48,7 @@ def execute(work: Work, stages: list[Stage], datasets: Datasets, options: Option
     However this ends, no worker outlives it.
 
     Raises:
-        DiskFullError: No stage can be written any more.
+        DiskError: No stage can be written any more.
     """
     number, names = options.runs_per_device, devices(work.devices)
     if number == "auto":
@@ -66,7 +66,7 @@ def execute(work: Work, stages: list[Stage], datasets: Datasets, options: Option
                 if isinstance(message, EpochEnded | Note):
                     tell(message)
                     continue
-                if isinstance(message, DiskFullError):
+                if isinstance(message, DiskError):
                     raise message
                 if isinstance(message, int):
                     worker.start()
@@ -175,5 +175,5 @@ def _carry_out(connection: Connection, work: Work, place: Place) -> None:
             stage: Stage = connection.recv()
             try:
                 connection.send(carry_out_stage(work, stage))
-            except DiskFullError as error:
+            except DiskError as error:
                 connection.send(error)
