@@ -1,5 +1,7 @@
 """Listening: which port, and what is said where nothing can be served."""
 
+import socket
+
 import pytest
 
 from served import HOST
@@ -30,6 +32,11 @@ def test_an_address_is_written_as_a_browser_takes_it():
         pytest.skip("there is no IPv6 here")
     with listening:
         assert address(listening) == f"http://[::1]:{port_of(listening)}/"
+
+
+def test_of_all_addresses_the_machines_name_is_shown():
+    with listen("0.0.0.0", 0, 0) as listening:
+        assert address(listening) == f"http://{socket.gethostname()}:{port_of(listening)}/"
 
 
 def test_an_address_of_another_machine_is_refused():

@@ -37,7 +37,7 @@ Port = Annotated[
         help="The port to listen on.",
         min=0,
         max=65535,
-        show_default="a free one, the same if it can",
+        show_default="the usual one, or a free one",
     ),
 ]
 Executor = Annotated[

@@ -23,7 +23,7 @@ def serve(
     root: Root = None,
     cache: Cache = None,
 ) -> None:
-    """Serve a page where a dropped image is answered by each arm. No medical device."""
+    """Serve a page on which each arm answers about an image; not a medical device."""
     with sentences():
         from vitrial.web.server import address, listen, require_server, serve
 

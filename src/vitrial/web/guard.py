@@ -7,16 +7,12 @@ made to point here (DNS rebinding; stopped by the check of the Host header).
 
 from __future__ import annotations
 
-import socket
-from ipaddress import ip_address
-
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-EVERYWHERE = frozenset({"0.0.0.0", "::"})
-"""Addresses that stand for all of a machine's."""
+from vitrial.web.addresses import is_own
+
 HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -63,33 +59,3 @@ class Guard:
         if method not in ("GET", "HEAD") and headers.get("origin") != f"http://{hosts[0]}":
             return PlainTextResponse("Only this server's own page may send something.", 403)
         return None
-
-
-def is_own(header: str, host: str) -> bool:
-    """Whether a Host header names this server.
-
-    A name that is made to point here is not among its names. Where it listens on all of its
-    machine's addresses, any address counts, since none can be made to point elsewhere.
-
-    Args:
-        header: Such as `127.0.0.1:8000` or `[::1]:8000`.
-        host: What the server listens on.
-    """
-    name = header.rpartition(":")[0] if not header.endswith("]") and ":" in header else header
-    name = name.lower().removeprefix("[").removesuffix("]")
-    if name in LOOPBACK or name == host.lower():
-        return True
-    return host in EVERYWHERE and (_is_address(name) or name in own_names())
-
-
-def own_names() -> set[str]:
-    """What this machine calls itself."""
-    return {find().lower() for find in (socket.gethostname, socket.getfqdn)}
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

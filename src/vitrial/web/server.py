@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from vitrial.errors import VitrialError
+from vitrial.web.addresses import EVERYWHERE
 
 if TYPE_CHECKING:
     import uvicorn
@@ -45,6 +46,7 @@ def listen(host: str, port: int | None, preferred: int) -> socket.socket:
 def address(listening: socket.socket) -> str:
     """Where a browser finds what listens, such as `http://127.0.0.1:8000/`."""
     host, port = listening.getsockname()[:2]
+    host = socket.gethostname() if host in EVERYWHERE else host
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from vitrial.web.guard import is_own
+from vitrial.web.addresses import is_own
 
 LOCAL = ["127.0.0.1", "127.0.0.1:8572", "localhost", "LOCALHOST:8572", "[::1]", "[::1]:8572"]
 FOREIGN = [
