@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from vitrial.atomic import replacing
+from vitrial.data.audit.close_hashes import Index
 from vitrial.data.audit.resemblance import (
     ALIGNED,
     AS_THEY_LIE,
@@ -36,6 +38,11 @@ COMPARED = 512
 """Pairs whose coarse structure is compared at once."""
 BLOCK = (256, 8192)
 """Hashes compared at once, each of some with each of others."""
+INDEXED, QUERIES = 32_768, 16_384
+"""From so many hashes on, an index is asked about so many at once: `benchmarks/million.py`."""
+
+
+Start = TypeVar("Start", int, np.ndarray)
 
 
 def find_duplicates(cache: PixelCache) -> pd.DataFrame:
@@ -46,8 +53,8 @@ def find_duplicates(cache: PixelCache) -> pd.DataFrame:
     for how far. A blank picture is a copy of nothing. What was found is kept in the cache's folder
     for the next time.
 
-    Takes the time of one reading of the cache and of 10 n^2 comparisons of 64 bits (22
-    n^2 where all pictures have a border); the
+    Takes the time of one reading of the cache and of 10 n^2 comparisons of 64 bits (22 n^2 where
+    all pictures have a border), of which an index spares most where there are many pictures; the
     memory of about 1.1 KB per image.
 
     Returns:
@@ -175,25 +182,68 @@ def _stars(tree: np.ndarray, weak: list[tuple[np.ndarray, np.ndarray]]) -> Itera
 def _alike(
     some: np.ndarray, others: np.ndarray, within: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """Pairs of close hashes: first, of some (poses, m), in a pose; second, of (n,); the pose."""
-    few, many = BLOCK
-    poses = len(some)
+    """Pairs of close hashes: first, of some (poses, m), in a pose; second, of (n,); the pose.
+
+    They come in one order, whichever way they are found.
+    """
+    few, _ = BLOCK
+    find = _by_index if len(others) >= INDEXED else _all_with_all
+    found = find(some, others, within)
     starts = range(0, some.shape[1], few)
-    for start in counted(starts, "Comparing images", len(starts)):
-        for pose in range(poses):
+    for _ in counted(starts, "Comparing images", len(starts)):
+        for pose in range(len(some)):
+            first, second = next(found)
             # A turn of one picture is a turn of the other; a crop of one is none of the other.
             halved = within and pose < TURNS
-            block = some[pose, start : start + few, None]
+            new = (first < second if halved else first != second) if within else slice(None)
+            yield first[new], second[new], pose
+
+
+def _all_with_all(
+    some: np.ndarray, others: np.ndarray, within: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Of each block of some and each pose the close pairs: every hash is compared with all."""
+    few, many = BLOCK
+    for start in range(0, some.shape[1], few):
+        for pose, hashes in enumerate(some):
+            block = hashes[start : start + few, None]
             found = [np.empty((2, 0), np.int64)]  # there may be no others
-            for other in range(start if halved else 0, len(others), many):
+            for other in range(_begin(start, pose, within), len(others), many):
                 bits = np.bitwise_count(block ^ others[other : other + many])
                 close = np.flatnonzero(bits <= RADIUS)
                 found.append(
                     np.stack([close // bits.shape[1] + start, close % bits.shape[1] + other])
                 )
             first, second = np.concatenate(found, axis=1)
-            new = (first < second if halved else first != second) if within else slice(None)
-            yield first[new], second[new], pose
+            yield first, second
+
+
+def _by_index(
+    some: np.ndarray, others: np.ndarray, within: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The same pairs in the same order, by an index of the others: `close_hashes`."""
+    few, many = BLOCK
+    of_all = Index(others)
+    for start in range(0, some.shape[1], QUERIES):
+        sorted_pairs = []
+        for pose, hashes in enumerate(some):
+            begin = _begin(start, pose, within)
+            index = Index(others[begin:]) if begin else of_all
+            first, second = index.close(hashes[start : start + QUERIES], RADIUS)
+            first, second = first + start, second + begin
+            blocks = first // few
+            part = (second - _begin(blocks * few, pose, within)) // many
+            order = np.lexsort((second, first, part, blocks))
+            sorted_pairs.append((first[order], second[order]))
+        for block in range(start, min(start + QUERIES, some.shape[1]), few):
+            for first, second in sorted_pairs:
+                of_block = slice(*np.searchsorted(first, (block, block + few)))
+                yield first[of_block], second[of_block]
+
+
+def _begin(start: Start, pose: int, within: bool) -> Start:
+    """The first of the others that a block is compared with: of a turn, no pair comes twice."""
+    return start if within and pose < TURNS else start * 0
 
 
 def _verified(
