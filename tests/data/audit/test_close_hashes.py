@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitrial.data.audit import duplicates
@@ -41,6 +41,7 @@ def test_without_hashes_or_queries_there_is_no_pair():
         assert [len(of) for of in Index(others).close(some, RADIUS)] == [0, 0]
 
 
+@settings(deadline=None, max_examples=15)
 @given(st.sets(st.integers(0, 63), max_size=RADIUS), st.integers(0, 2**64 - 1))
 def test_whatever_differs_in_no_more_bits_is_found(changed, value):
     one = np.array([value], np.uint64)

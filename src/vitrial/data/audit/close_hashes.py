@@ -37,7 +37,7 @@ class Index:
     def window(self) -> int:
         """Hashes that are looked at at once: as many as nearly every value of a chunk has."""
         mean: float = len(self.hashes) / 2**BITS
-        return int(math.ceil(mean + 2 * math.sqrt(mean))) + 1
+        return math.ceil(mean + 2 * math.sqrt(mean)) + 1
 
     @cached_property
     def tables(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
