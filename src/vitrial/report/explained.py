@@ -38,7 +38,7 @@ def print_explanations(found: Explained, console: Console) -> None:
     lesions = measures.loc[measures["energy"].notna(), "image"].nunique()
     console.print(
         f"{measures['image'].nunique()} images, {lesions} of them with a lesion's mask. "
-        f"{counts(measures)} Deletion: lower is better.",
+        f"{counts(measures)}{' Deletion: lower is better.' * ('deletion' in there)}",
         highlight=False,
     )
     if further:
