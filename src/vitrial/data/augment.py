@@ -208,7 +208,7 @@ def _saturation_(images: Tensor, factor: Tensor) -> None:
 
 def _hue_(images: Tensor, turns: Tensor) -> None:
     """Turn the hue by -0.5 to 0.5 turns; saturation and value of the HSV model stay."""
-    red, green, blue = images.chunk(3, dim=1)
+    red, green, blue = images[:, 0:1], images[:, 1:2], images[:, 2:3]
     value = torch.maximum(torch.maximum(red, green), blue)
     least = torch.minimum(torch.minimum(red, green), blue)
     chroma = value - least
@@ -231,7 +231,8 @@ def to_gray(images: Tensor) -> Tensor:
     """Brightness (n, 1, height, width) of images (n, C, height, width)."""
     if images.shape[1] == 1:
         return images
-    red, green, blue = images.chunk(3, dim=1)
+    # Not `chunk`, which torch.compile takes for something else where the shape is not fixed.
+    red, green, blue = images[:, 0:1], images[:, 1:2], images[:, 2:3]
     return (red * 0.2989).add_(green * 0.587).add_(blue * 0.114)  # ITU-R BT.601
 
 
