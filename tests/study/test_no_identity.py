@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 import unicodedata
 import urllib.parse
 import zipfile
@@ -15,9 +16,13 @@ from PIL import Image as Picture
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from vitrial.cli import app
+from vitrial.store.study import load_study
+from vitrial.web.answers import load_panel
+from vitrial.web.serve import serve_app
 
 IN_PATHS = (
     "Gruenbaum_Oezlem",
@@ -178,6 +183,16 @@ def content_of(path):
     return content
 
 
+def answers_of(panel, folder):
+    """What `vitrial serve` answers to each DICOM file, without the pictures."""
+    client = TestClient(serve_app(panel, "127.0.0.1"), base_url="http://127.0.0.1")
+    files = [path for path in folder.rglob("*.dcm") if not path.is_symlink()]
+    own = {"origin": "http://127.0.0.1"}
+    answers = [client.post("/answer", content=file.read_bytes(), headers=own) for file in files]
+    assert {answer.status_code for answer in answers} == {200, 422}
+    return [re.sub('base64,[^"]*', "", answer.text) for answer in answers]
+
+
 @pytest.mark.slow
 def test_no_byte_of_any_output_names_a_patient(tmp_path, caplog, capfd):
     plant(tmp_path)
@@ -206,6 +221,7 @@ def test_no_byte_of_any_output_names_a_patient(tmp_path, caplog, capfd):
         # Problems with the data are there: damaged files, and a row without a file.
         assert result.exit_code == (arguments[0] == "data"), result.output
         said.append(result.output)
+    said += answers_of(load_panel(load_study(study), tmp_path / "root", cache), tmp_path / "own")
     (out / "said").write_text("".join((*said, *capfd.readouterr(), caplog.text)))
     outputs = [path for path in out.rglob("*") if path.is_file()]
     kinds = {path.suffix for path in outputs}

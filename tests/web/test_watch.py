@@ -4,18 +4,20 @@ import base64
 import hashlib
 import re
 import shutil
+from contextlib import contextmanager
 from urllib.request import urlopen
 
 import pytest
 from starlette.testclient import TestClient
 
 from served import HOST, running, spoken
+from tiny_study import invoke
 from vitrial.layout import RUNS
 from vitrial.spelling import duration
 from vitrial.store.registration import register
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.study import load_study
-from vitrial.web.server import listen
+from vitrial.web.server import address, listen
 from vitrial.web.watch import Watched, watch_app, watching
 
 
@@ -178,6 +180,22 @@ def test_looking_changes_nothing(study):
     for path in ("/", "/live", "/"):
         assert client.get(path).status_code == 200
     assert there() == before
+
+
+def test_run_says_where_its_page_is_and_serves_it_meanwhile(study, pixel_caches, monkeypatch):
+    served = []
+
+    @contextmanager
+    def noted(path, listening):
+        served.append((path, address(listening)))
+        yield
+
+    monkeypatch.setattr("vitrial.web.watch.watching", noted)
+    result = invoke("run", study.path, "--watch", "--cache", pixel_caches)
+    assert result.exit_code == 0, result.output
+    ((path, url),) = served
+    assert path == study.path
+    assert f"{url}  Ctrl-C ends it." in result.output
 
 
 @pytest.mark.slow
