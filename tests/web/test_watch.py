@@ -195,7 +195,7 @@ def test_run_says_where_its_page_is_and_serves_it_meanwhile(study, pixel_caches,
     assert result.exit_code == 0, result.output
     ((path, url),) = served
     assert path == study.path
-    assert f"{url}  Ctrl-C ends it." in result.output
+    assert f"Its report while it runs: {url}" in result.output
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def serve(
             from vitrial.web.serve import serve_app
 
             app = serve_app(load_panel(loaded, root, cache), host)
-            announce(address(listening))
+            _announce(f"{address(listening)}  Ctrl-C ends it.")
             serve(app, listening)
 
 
@@ -53,7 +53,7 @@ def watch(study: StudyFolder, port: Port = None) -> None:
         with listen(LOCAL, port, preferred=8571) as listening:
             from vitrial.web.watch import serve_watch
 
-            announce(address(listening))
+            _announce(f"{address(listening)}  Ctrl-C ends it.")
             serve_watch(study, listening)
 
 
@@ -69,12 +69,11 @@ def watched(study: Path, wanted: bool) -> Iterator[None]:
     with listen(LOCAL, None, preferred=8571) as listening:
         from vitrial.web.watch import watching
 
-        announce(address(listening))
+        _announce(f"Its report while it runs: {address(listening)}")
         with watching(study, listening):
             yield
 
 
-def announce(url: str) -> None:
-    """Say where a browser finds a page."""
-    out_console.print(f"{url}  Ctrl-C ends it.", soft_wrap=True, highlight=False)
+def _announce(text: str) -> None:
+    out_console.print(text, soft_wrap=True, highlight=False)
     out_console.file.flush()  # it is waited for, in a pipe too
