@@ -1,14 +1,14 @@
-"""What a GPU does with a batch, done on the CPU and compared with what a CPU does."""
+"""What a GPU does with a batch, done on the CPU and compared with what a CPU does.
+
+Compiled, as on a GPU, it is compared in `test_augment` and `test_distort`, where there is a GPU.
+"""
 
 from __future__ import annotations
-
-import shutil
 
 import pytest
 import torch
 from torchvision.transforms.v2 import functional as tv
 
-from vitrial.data import whole_batch
 from vitrial.data.augment import augment_batch, draw_views
 from vitrial.data.distort import distort_, draw_distortions
 from vitrial.data.whole_batch import augment_whole, blurring, distort_whole, resampling
@@ -56,15 +56,3 @@ def test_the_distortions_are_those_of_single_images(channels: int, side: int) ->
 
 def test_no_blur_is_the_identity() -> None:
     assert torch.equal(blurring(torch.zeros(1), 9, 9, 9)[0], torch.eye(9))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a compiler")
-def test_compiled_for_any_shape_the_distortions_are_the_same() -> None:
-    """A GPU runs them compiled; torch's compiler once read `chunk` wrongly where shapes may vary."""
-    compiled = torch.compile(whole_batch._distorted, dynamic=True)
-    for n, side in ((6, 48), (5, 32)):
-        images = torch.rand(n, 3, side, side, generator=seeded(5))
-        drawn = draw_distortions(n, 0.5, 0.7, (0.1, 2.0), 0.5, seeded(6))
-        found = compiled(images, drawn.gray, drawn.sigma, drawn.solarize)
-        torch.testing.assert_close(found, distort_(images, drawn), atol=1e-6, rtol=0)
