@@ -56,4 +56,4 @@ def _answer(pair: Sequence[Finding], once: Sequence[str]) -> dict[str, object]:
 
 def _claim(finding: Finding) -> str:
     one = finding.registered
-    return f"{one.treatment} {one.claim} to {one.control}"
+    return f"{one.treatment} {one.claim} to {one.control} ({one.family})"
