@@ -12,8 +12,9 @@ from vitrial.protocol.file import load_protocol
 from vitrial.store.registration import register
 from vitrial.store.run_folder import RunFolder, lay_down
 from vitrial.store.study import Study, load_study
-from vitrial.study.carry_out import carry_out
+from vitrial.study.carry_out import Work
 from vitrial.study.datasets import fingerprints, prepare_datasets
+from vitrial.study.executors import executor_of
 from vitrial.study.plan import plan
 from vitrial.study.run import run_stage
 
@@ -64,7 +65,7 @@ def test_another_process_needs_no_more_than_folder_and_key(laid_down, pixel_cach
     for stage in stages:
         arguments = [str(here), stage.key, str(pixel_caches)]
         subprocess.run([sys.executable, "-c", WORKER, *arguments], check=True, text=True)
-    carry_out(there, stages, cache=pixel_caches)
+    executor_of()(Work(there, pixel_caches), stages, None)
     found, expected = (load_study(root).runs()[0][1] for root in (here, there))
     pd.testing.assert_frame_equal(found.predictions(), expected.predictions(), check_exact=True)
     assert (load_study(here).status()["status"] == "done").all()
@@ -83,7 +84,7 @@ def test_a_stage_is_never_carried_out_on_other_data(laid_down, pixel_caches):
 
 def test_what_starts_from_a_stage_that_failed_says_so(laid_down, pixel_caches):
     root, _, stages = laid_down
-    carry_out(root, stages[-1:], cache=pixel_caches)
+    executor_of()(Work(root, pixel_caches), stages[-1:], None)
     assert (
         "self-supervision has not been completed" in RunFolder(root / stages[-1].folder).failure()
     )

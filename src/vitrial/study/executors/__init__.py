@@ -23,7 +23,7 @@ from vitrial.study.datasets import Datasets
 
 EXECUTORS = Registry("vitrial.study.executors", ("REQUIRES", "Options", "execute"))
 INLINE = "inline"
-Execute = Callable[[Work, list[Stage], Datasets], None]
+Execute = Callable[[Work, list[Stage], Datasets | None], None]
 
 
 class ExecutorOptions(BaseModel):

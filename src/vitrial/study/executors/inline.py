@@ -15,7 +15,7 @@ class Options(ExecutorOptions):
     """There is nothing to tell."""
 
 
-def execute(work: Work, stages: list[Stage], datasets: Datasets, options: Options) -> None:
+def execute(work: Work, stages: list[Stage], datasets: Datasets | None, options: Options) -> None:
     """Carry out the stages in order; those that other processes are at are returned to."""
     left, told = list(stages), False
     with counting(STAGES, len(stages)) as advance:

@@ -42,7 +42,7 @@ class Options(ExecutorOptions):
     runs_per_device: PositiveInt | Literal["auto"] = "auto"
 
 
-def execute(work: Work, stages: list[Stage], datasets: Datasets, options: Options) -> None:
+def execute(work: Work, stages: list[Stage], datasets: Datasets | None, options: Options) -> None:
     """Hand each stage to a worker as soon as what it starts from has ended.
 
     However this ends, no worker outlives it.

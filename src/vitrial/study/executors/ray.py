@@ -40,7 +40,7 @@ class Options(ExecutorOptions):
     max_retries: NonNegativeInt = 2
 
 
-def execute(work: Work, stages: list[Stage], datasets: Datasets, options: Options) -> None:
+def execute(work: Work, stages: list[Stage], datasets: Datasets | None, options: Options) -> None:
     """Hand all stages to Ray, and wait for them."""
     import ray
 

@@ -68,7 +68,7 @@ class Options(ExecutorOptions):
     cluster: Literal["slurm", "local"] = "slurm"
 
 
-def execute(work: Work, stages: list[Stage], datasets: Datasets, options: Options) -> None:
+def execute(work: Work, stages: list[Stage], datasets: Datasets | None, options: Options) -> None:
     """Submit every stage, and wait for the jobs unless told otherwise."""
     shared = replace(work, root=work.root.resolve(), cache=work.cache and work.cache.resolve())
     left = [s for s in stages if RunFolder(shared.root / s.folder).status != "done"]
