@@ -101,7 +101,7 @@ def measure(data: Prepared, backbone: str, steps: int, rounds: int) -> list[Row]
     in_memory = views_of(pixels)
 
     def end_to_end() -> None:
-        for batch in load(images, order, 0):
+        for batch in load(images, order, 0, fabric.device):
             step(views_of(batch))
 
     def ceiling() -> None:

@@ -29,7 +29,9 @@ def test_the_views_are_those_of_single_images(
     images = torch.randint(0, 256, (32, side, side, channels), generator=seeded(0)).byte()
     views = draw_views(Augment(crop=crop, scale=scale, jitter=STRONG), 32, side, seeded(1))
     expected = augment_batch(images, views, crop)
-    torch.testing.assert_close(augment_whole(images, views, crop), expected, atol=5e-5, rtol=0)
+    torch.testing.assert_close(
+        augment_whole(images, *views.drawn(), crop), expected, atol=5e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize(("length", "crop"), [(40, 17), (17, 40), (1, 8), (64, 64)])
@@ -51,7 +53,7 @@ def test_the_distortions_are_those_of_single_images(channels: int, side: int) ->
     images = torch.rand(24, channels, side, side, generator=seeded(3))
     drawn = draw_distortions(24, 0.3, 0.7, (0.1, 2.0), 0.3, seeded(4))
     expected = distort_(images.clone(), drawn)
-    torch.testing.assert_close(distort_whole(images, drawn), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(distort_whole(images, *drawn.drawn()), expected, atol=1e-6, rtol=0)
 
 
 def test_no_blur_is_the_identity() -> None:

@@ -15,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from vitrial.data.colors import OPERATIONS
 from vitrial.data.each_image import for_each_image
+from vitrial.data.whole_batch import augment_whole
 from vitrial.protocol import Augment, Jitter
 
 TRIES = 10  # draws of a crop before the central one is taken, as in torchvision
@@ -43,13 +45,17 @@ class Views:
         return len(self.crops)
 
     def __getitem__(self, rows: slice) -> Views:
-        return Views(self.crops[rows], self.flips[rows], self.factors[rows], self.order[rows])
+        return Views(*(each[rows] for each in self.drawn()))
+
+    def drawn(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All of them: crops, flips, factors, order."""
+        return self.crops, self.flips, self.factors, self.order
 
     @staticmethod
     def cat(parts: Sequence[Views]) -> Views:
         """Those of the parts, one after the other."""
-        drawn = [(part.crops, part.flips, part.factors, part.order) for part in parts]
-        return Views(*(torch.cat(each) for each in zip(*drawn, strict=True)))
+        each = zip(*(part.drawn() for part in parts), strict=True)
+        return Views(*map(torch.cat, each))
 
 
 def draw_views(augment: Augment, n: int, side: int, generator: Generator) -> Views:
@@ -136,9 +142,7 @@ def augment_batch(images: Tensor, views: Views, crop: int) -> Tensor:
     shape = (n, channels, crop, crop)
     out = torch.empty(shape, device=images.device, memory_format=torch.channels_last)
     if images.is_cuda:
-        from vitrial.data.whole_batch import augment_whole
-
-        return out.copy_(augment_whole(images, views, crop))
+        return out.copy_(augment_whole(images, *views.drawn(), crop))
     boxes, flips, order = views.crops.tolist(), views.flips.tolist(), views.order.tolist()
 
     def view(i: int) -> None:
@@ -186,54 +190,3 @@ def _jitter_(planes: Tensor, factors: Tensor, order: list[int]) -> None:
     for k in order:
         if active[k] and (k < 2 or planes.shape[1] == 3):
             OPERATIONS[k](planes, factors[k])
-
-
-# The operations change float32 (n, C, height, width) in [0, 1], by factors (n, 1, 1, 1). An image
-# gets the same bits everywhere: no fused multiply-add, no float sum in an order that may change.
-
-
-def _brightness_(images: Tensor, factor: Tensor) -> None:
-    images.mul_(factor).clamp_(0, 1)
-
-
-def _contrast_(images: Tensor, factor: Tensor) -> None:
-    gray = to_gray(images)
-    total = (gray * 2**23).int().sum((1, 2, 3), keepdim=True)  # integers: exact in any order
-    _blend_(images, total.float() / (2**23 * gray[0].numel()), factor)
-
-
-def _saturation_(images: Tensor, factor: Tensor) -> None:
-    _blend_(images, to_gray(images), factor)
-
-
-def _hue_(images: Tensor, turns: Tensor) -> None:
-    """Turn the hue by -0.5 to 0.5 turns; saturation and value of the HSV model stay."""
-    red, green, blue = images[:, 0:1], images[:, 1:2], images[:, 2:3]
-    value = torch.maximum(torch.maximum(red, green), blue)
-    least = torch.minimum(torch.minimum(red, green), blue)
-    chroma = value - least
-    # The distance of the hue from red in sixths of a turn, by one formula for all six sextants: in
-    # each, one channel is `value` and one is `least`. Its sign: towards green (+) or blue (-).
-    sixths = (green - least).add_(blue - red).div_(chroma.clamp(min=1e-12)).add_(1)
-    hue = sixths.copysign_(green - blue).div_(6).add_(turns)
-    # A primary is full up to a sixth of a turn from its own hue and gone at two sixths.
-    primaries = torch.arange(3, device=images.device).div(3).view(3, 1, 1)
-    distance = hue - primaries
-    lack = distance.sub_(distance.round()).abs_().mul_(6).sub_(1).clamp_(0, 1)
-    torch.sub(value, lack.mul_(chroma), out=images)
-
-
-def _blend_(images: Tensor, other: Tensor, factor: Tensor) -> None:
-    images.mul_(factor).add_(other * (1 - factor)).clamp_(0, 1)
-
-
-def to_gray(images: Tensor) -> Tensor:
-    """Brightness (n, 1, height, width) of images (n, C, height, width)."""
-    if images.shape[1] == 1:
-        return images
-    # Not `chunk`, which torch.compile takes for something else where the shape is not fixed.
-    red, green, blue = images[:, 0:1], images[:, 1:2], images[:, 2:3]
-    return (red * 0.2989).add_(green * 0.587).add_(blue * 0.114)  # ITU-R BT.601
-
-
-OPERATIONS = (_brightness_, _contrast_, _saturation_, _hue_)  # the columns of Views.factors

@@ -14,8 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from vitrial.data.augment import Bounds, to_gray, uniform
+from vitrial.data.augment import Bounds, uniform
+from vitrial.data.colors import to_gray
 from vitrial.data.each_image import for_each_image
+from vitrial.data.whole_batch import distort_whole
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,17 @@ class Distortions:
         return len(self.gray)
 
     def __getitem__(self, rows: slice) -> Distortions:
-        return Distortions(self.gray[rows], self.sigma[rows], self.solarize[rows])
+        return Distortions(*(each[rows] for each in self.drawn()))
+
+    def drawn(self) -> tuple[Tensor, Tensor, Tensor]:
+        """All of them: gray, sigma, solarize."""
+        return self.gray, self.sigma, self.solarize
 
     @staticmethod
     def cat(parts: Sequence[Distortions]) -> Distortions:
         """Those of the parts, one after the other."""
-        drawn = [(part.gray, part.sigma, part.solarize) for part in parts]
-        return Distortions(*(torch.cat(each) for each in zip(*drawn, strict=True)))
+        each = zip(*(part.drawn() for part in parts), strict=True)
+        return Distortions(*map(torch.cat, each))
 
 
 def draw_distortions(
@@ -88,9 +94,7 @@ def distort_(images: Tensor, distortions: Distortions) -> Tensor:
     if len(distortions) != n:
         raise ValueError(f"expected distortions for each of {n} images, got {len(distortions)}")
     if images.is_cuda:
-        from vitrial.data.whole_batch import distort_whole
-
-        return images.copy_(distort_whole(images, distortions))
+        return images.copy_(distort_whole(images, *distortions.drawn()))
     for_each_image(lambda i: _distort_(images[i : i + 1], distortions[i : i + 1]), n)
     return images
 

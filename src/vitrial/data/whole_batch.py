@@ -15,24 +15,24 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from vitrial.data.augment import OPERATIONS, Views, to_gray
-from vitrial.data.distort import Distortions
+from vitrial.data.colors import OPERATIONS, to_gray
 
 
-def augment_whole(images: Tensor, views: Views, crop: int) -> Tensor:
+def augment_whole(
+    images: Tensor, crops: Tensor, flips: Tensor, factors: Tensor, order: Tensor, crop: int
+) -> Tensor:
     """One view of each image: float32 (n, C, crop, crop) in [0, 1].
 
     Args:
         images: uint8 (n, height, width, C) on any device, C = 3, or 1 (without saturation, hue).
-        views: n views, drawn for this height and width.
+        crops: As in `augment.Views`, drawn for this height and width; so are the next three.
+        flips: Likewise.
+        factors: Likewise.
+        order: Likewise.
         crop: Side of the output in pixels.
     """
-    device = images.device
-    boxes, flips, factors, order = (
-        drawn.to(device, non_blocking=True)
-        for drawn in (views.crops, views.flips, views.factors, views.order)
-    )
-    return _compiled(_views, device.type)(images, boxes, flips, factors, order, crop)
+    drawn = [each.to(images.device, non_blocking=True) for each in (crops, flips, factors, order)]
+    return _compiled(_views, images.device.type)(images, *drawn, crop)
 
 
 @cache
@@ -88,8 +88,8 @@ def jittered(images: Tensor, factors: Tensor, order: Tensor) -> Tensor:
 
     Args:
         images: float32 (n, C, height, width) in [0, 1], C = 3, or 1 (without saturation, hue).
-        factors: float32 (n, 4), as in `Views`.
-        order: int64 (n, 4), as in `Views`.
+        factors: float32 (n, 4), as in `augment.Views`.
+        order: int64 (n, 4), as in `augment.Views`.
     """
     operations = OPERATIONS if images.shape[1] == 3 else OPERATIONS[:2]
     for place in range(4):
@@ -103,19 +103,17 @@ def jittered(images: Tensor, factors: Tensor, order: Tensor) -> Tensor:
     return images
 
 
-def distort_whole(images: Tensor, distortions: Distortions) -> Tensor:
+def distort_whole(images: Tensor, gray: Tensor, sigma: Tensor, solarize: Tensor) -> Tensor:
     """Each image's own distortions: float32 (n, C, height, width) in [0, 1].
 
     Args:
         images: float32 (n, C, height, width) in [0, 1] on any device.
-        distortions: Those of n images.
+        gray: As in `distort.Distortions`; so are the other two.
+        sigma: Likewise.
+        solarize: Likewise.
     """
-    device = images.device
-    gray, sigma, solarize = (
-        drawn.to(device, non_blocking=True)
-        for drawn in (distortions.gray, distortions.sigma, distortions.solarize)
-    )
-    return _compiled(_distorted, device.type)(images, gray, sigma, solarize)
+    drawn = [each.to(images.device, non_blocking=True) for each in (gray, sigma, solarize)]
+    return _compiled(_distorted, images.device.type)(images, *drawn)
 
 
 def _distorted(images: Tensor, gray: Tensor, sigma: Tensor, solarize: Tensor) -> Tensor:
