@@ -113,11 +113,11 @@ def _few_patients(snapshot: Snapshot) -> Check:
 def _leaks(manifest: pd.DataFrame) -> Check:
     """Groups are kept whole and copies joined when the data are prepared; this looks again."""
     said = []
-    for column, what in (("group", "patients or lesions are"), ("sha256", "files are")):
+    for column, what in (("group", "patients or lesions"), ("sha256", "files")):
         if column in manifest:
             straddling = int((manifest.groupby(column)["split"].nunique() > 1).sum())
             if straddling:
-                said.append(f"{straddling:,} {what} in several splits.")
+                said.append(f"In several splits: {straddling:,} of the {what}.")
     sound = (
         f"None of {manifest['group'].nunique():,} patients or lesions is in two splits, nor any "
         "file; copies and near copies count as one patient."
