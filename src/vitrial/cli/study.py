@@ -24,7 +24,11 @@ def status(study: StudyFolder) -> None:
         from vitrial.store.time_left import seconds_left
 
         loaded = open_study(study)
-        out_console.print(status_table(loaded.status()))
+        status = loaded.status()
+        out_console.print(status_table(status))
+        for row in status[status["why"] != ""].to_dict("records"):  # paths stay whole
+            why = f"{row['name']}: {row['why']}"
+            out_console.print(why, soft_wrap=True, highlight=False, markup=False)
         if seconds := seconds_left(loaded):
             out_console.print(f"What is left takes {duration(seconds)}, by the epochs so far.")
         if stale_runs := loaded.stale_runs():

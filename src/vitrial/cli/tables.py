@@ -21,12 +21,11 @@ RARE = ("damaged", "skipped")
 
 
 def status_table(status: pd.DataFrame) -> Table:
-    """A line per stage of `Study.status`, why it failed below it; the counts in the caption."""
+    """A line per stage of `Study.status`, and the count of each status in the caption."""
     table = Table("Status", Column("Run", overflow="fold"), "Epochs", caption_justify="left")
     for row in status.to_dict("records"):
         state = f"[{COLORS[row['status']]}]{row['status']}[/]"
-        name = "\n".join(filter(None, (row["name"], row["why"])))
-        table.add_row(state, escape(name), str(row["epochs"] or ""))
+        table.add_row(state, escape(row["name"]), str(row["epochs"] or ""))
     counts = status["status"].value_counts()
     named = [name for name in COLORS if name not in RARE or name in counts]
     table.caption = ", ".join(f"{counts.get(name, 0)} {name}" for name in named)
