@@ -126,6 +126,9 @@ def load(
     there while the one before is worked on. On a CPU they stay as they were read. `workers` threads
     read ahead, and change no bit.
     """
+    # A draw that torch's DataLoader makes: what is dropped in training (dropout, paths) comes after
+    # it in all stages of version 1.
+    torch.empty((), dtype=torch.int64).random_()
     if device.type != "cuda":
         return read_ahead(images.__getitem__, order, workers)
     if (there := images.on(device)) is not None:
