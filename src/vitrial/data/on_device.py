@@ -7,13 +7,12 @@ ISIC 2019. Then nothing is read or copied while a model trains.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from vitrial.data.cache import AT_ONCE, PixelCache
@@ -57,7 +56,7 @@ def pixels_on(cache: PixelCache | PixelsOnDevice, device: torch.device) -> Pixel
 
 def pinned(batch: Any) -> Any:
     """A batch, a tensor or a tuple of them, in memory that a GPU copies from by itself."""
-    return apply_to_collection(batch, Tensor, Tensor.pin_memory)
+    return _each(batch, Tensor.pin_memory)
 
 
 def copied_ahead(batches: Iterable[Any], device: torch.device) -> Iterator[Any]:
@@ -77,10 +76,14 @@ def copied_ahead(batches: Iterable[Any], device: torch.device) -> Iterator[Any]:
     waiting: Any = None
     for batch in batches:
         with torch.cuda.stream(copying):
-            copied = apply_to_collection(batch, Tensor, copy)
+            copied = _each(batch, copy)
         if waiting is not None:
             yield waiting
         torch.cuda.current_stream(device).wait_stream(copying)
         waiting = copied
     if waiting is not None:
         yield waiting
+
+
+def _each(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    return change(batch) if isinstance(batch, Tensor) else tuple(map(change, batch))
