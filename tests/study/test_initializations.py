@@ -95,7 +95,7 @@ def test_weights_from_files_and_what_is_said_without_them(tmp_path, pixel_caches
     assert (rows.loc[["random", "imagenet"], "pretraining_minutes"] == 0).all()
     assert (rows.loc[["imagenet+byol", "file:mine.pth+dino"], "pretraining_minutes"] > 0).all()
     page = write_report(again).read_text(encoding="utf-8")
-    assert '<td class="left">c3_in1k</td>' in page
+    assert "<td>c3_in1k</td>" in page
 
     # With momentum 1 the teacher stays where it started: at the file's weights.
     (teacher,) = (study.path / "pretrained").glob("*+dino-*/weights.safetensors")

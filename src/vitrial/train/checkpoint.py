@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors.torch import save_file
@@ -21,6 +21,7 @@ from torch import nn
 from vitrial.atomic import replacing
 from vitrial.layout import CHECKPOINT, CHECKPOINT_BEFORE
 from vitrial.records import reading
+from vitrial.terminal import Stopped
 
 History = list[dict[str, Any]]
 State = dict[str, torch.Tensor]
@@ -103,9 +104,19 @@ def save_checkpoint(
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
     with replacing(last, needs=_bytes_of(content)) as temporary:
         with temporary.open("wb") as file:  # to a path, PyTorch hides why it cannot write
-            torch.save(content, file)
+            _save(content, file)
         if last.exists():
             last.replace(folder / CHECKPOINT_BEFORE)
+
+
+def _save(content: dict[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:
+        # What ends it in the middle, PyTorch hides behind an error of the archive that it closes.
+        if isinstance(error.__context__, Stopped | KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
 
 
 def load_checkpoint(

@@ -55,8 +55,8 @@ def test_the_disc_of_a_fundus_image(x, y, radius):
         min(x + radius, WIDTH),
         min(y + radius, HEIGHT),
     )
-    # Cells are 3.5 x 2.3 pixels.
-    assert near(box, expected, 12)
+    # Cells are 3.5 x 2.3 pixels, and a median over 5 of them rounds off where the disc is cut.
+    assert near(box, expected, 16)
 
 
 def test_a_fundus_image_that_fills_the_frame_is_kept_whole():

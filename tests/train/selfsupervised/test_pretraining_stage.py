@@ -1,12 +1,10 @@
 import json
 import os
 import signal
-from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from vitrial.data.prepared import prepare_data
 from vitrial.data.sources.phantom import PhantomData
@@ -199,18 +197,3 @@ def test_a_loss_that_is_not_finite_ends_the_stage(data, tmp_path):
         next(siamese.student.parameters()).fill_(float("nan"))
     with pytest.raises(VitrialError, match="no longer finite at batch 1 of epoch 1: lower base_lr"):
         pretrain(siamese, pretraining, tmp_path, launch("fp32"))
-
-
-def test_batch_norm_is_synchronised_where_distributed(data, tmp_path):
-    siamese, pretraining = begin(data, BYOL)
-    seen = []
-
-    def setup(module, optimizer):
-        seen.append(module)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        pretrain(siamese, pretraining, tmp_path, SimpleNamespace(world_size=2, setup=setup))
-    kinds = {type(m) for m in seen[0].modules() if "BatchNorm" in type(m).__name__}
-    assert nn.SyncBatchNorm in kinds
-    assert nn.BatchNorm1d not in kinds
