@@ -36,13 +36,14 @@ from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Arm, Augment, Image, LocalViews, Recipe, Split
 from vitrial.seeds import generator_of
 from vitrial.study.selfsupervise import started_siamese
-from vitrial.train.fit import Training, train_epoch, train_step, training_views
+from vitrial.train.fit import Training, train_epoch, training_views
 from vitrial.train.graphs import graphs_for
 from vitrial.train.launch import launch
 from vitrial.train.optimizer import build_optimizer
 from vitrial.train.selfsupervised.methods.dino.recipe import Dino
 from vitrial.train.selfsupervised.multicrop import multicrop
 from vitrial.train.selfsupervised.pretrain import Pretraining, pretrain_step
+from vitrial.train.step import train_step
 
 BACKBONES = ("resnet50", "deit_small_patch16_224")
 TARGET, WORKERS = 0.90, 16

@@ -34,9 +34,10 @@ from vitrial.data.prepared import Prepared, prepare_data
 from vitrial.data.sources.folder import FolderData
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Augment, Image, Recipe, Split
-from vitrial.train.fit import Training, train_epoch, train_step
+from vitrial.train.fit import Training, train_epoch
 from vitrial.train.launch import launch
 from vitrial.train.optimizer import build_optimizer
+from vitrial.train.step import train_step
 
 SIZES = ((600, 450), (3000, 2000))
 EPOCHS = 20

@@ -23,9 +23,9 @@ from table import Row, publish
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Recipe
 from vitrial.study.footprint import footprint
-from vitrial.train.fit import train_step
 from vitrial.train.launch import launch
 from vitrial.train.optimizer import build_optimizer
+from vitrial.train.step import train_step
 
 Precision = Literal["bf16", "fp32"]
 # Backbone, crop, batch size, precision.

@@ -27,11 +27,11 @@ from vitrial.seeds import generator_of
 from vitrial.train.fit import (
     Training,
     train_epoch,
-    train_step,
     training_views,
 )
 from vitrial.train.launch import computes_bf16, launch
 from vitrial.train.optimizer import build_optimizer
+from vitrial.train.step import train_step
 
 Precision = Literal["bf16", "fp32"]
 BACKBONES = ("resnet50", "deit_small_patch16_224")

@@ -18,10 +18,10 @@ from vitrial.models.backbone import build_backbone
 from vitrial.protocol.file import load_protocol
 from vitrial.study.execute import run
 from vitrial.study.processes import starting
-from vitrial.train.fit import train_step
 from vitrial.train.selfsupervised.build import build_siamese
 from vitrial.train.selfsupervised.methods.dino.recipe import Dino
 from vitrial.train.selfsupervised.pretrain import pretrain_step
+from vitrial.train.step import train_step
 from vitrial.train.synchronized import synchronize_batch_norm
 
 STEPS = 3

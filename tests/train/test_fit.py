@@ -25,9 +25,9 @@ from vitrial.train.fit import (
     _class_weights,
     _validate,
     fit,
-    train_step,
 )
 from vitrial.train.launch import launch
+from vitrial.train.step import train_step
 
 AUGMENT = Augment(crop=32)
 

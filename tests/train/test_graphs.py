@@ -9,10 +9,10 @@ import torch
 
 from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Recipe
-from vitrial.train.fit import train_step
 from vitrial.train.graphs import WARM_UP, Graphs, graphs_for, set_rate
 from vitrial.train.launch import launch
 from vitrial.train.optimizer import build_optimizer
+from vitrial.train.step import train_step
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

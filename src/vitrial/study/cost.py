@@ -26,9 +26,9 @@ from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Protocol
 from vitrial.records import Record
 from vitrial.study.run import machine
-from vitrial.train.fit import train_step
 from vitrial.train.launch import launch
 from vitrial.train.optimizer import build_optimizer
+from vitrial.train.step import train_step
 
 ROUNDS, STEPS, LATENCIES = 3, 2, 10
 """Rounds, and in each: training steps, and single images, that are timed after one that is not."""

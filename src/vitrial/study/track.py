@@ -1,7 +1,7 @@
 """Telling trackers how a study's stages train: a listener that reads the store.
 
 What an epoch gave lies in the stage's folder before its event is told. So trackers are given what
-lies there, whichever process trained, and a resumed stage goes on where the tracker's record ends.
+lies there, whichever process trained, and a resumed stage logs only what the tracker lacks.
 """
 
 from __future__ import annotations
