@@ -23,7 +23,8 @@ from table import Row, median_seconds, publish
 from timm import create_model
 from xxhash import xxh3_64_intdigest
 
-from vitrial.data.cache import CHECKSUM, PixelCache, header_of, seal
+from vitrial.data.cache import PixelCache
+from vitrial.data.cache.format import CHECKSUM, PIXELS, seal, shard_path, write_shard
 
 SIDE, BATCH, STEP = 256, 32, 8
 """Side of an image in pixels; images read at once; images of a training step."""
@@ -33,13 +34,13 @@ TARGET = 0.02
 
 def written_cache(folder: Path, n: int) -> PixelCache:
     """A cache of n images of noise."""
-    shape = (n, SIDE, SIDE, 3)
-    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    (folder / "pixels.npy").write_bytes(header_of(shape) + pixels.tobytes())
-    name = [str(row) for row in range(n)]
-    checksums = np.array([xxh3_64_intdigest(image.data) for image in pixels], np.uint64)
+    shape, name = (SIDE, SIDE, 3), [str(row) for row in range(n)]
+    pixels = np.random.default_rng(0).integers(0, 256, (n, *shape), dtype=np.uint8)
+    shard_path(folder, 0).mkdir()
+    checksums = write_shard(shard_path(folder, 0) / PIXELS, pixels, shape)
     index = pd.DataFrame({"image": name, "sha256": name, "bytes": 0, CHECKSUM: checksums})
-    seal(folder, index.assign(width=SIDE, height=SIDE, mode="RGB"), shape, {})
+    index = index.assign(width=SIDE, height=SIDE, mode="RGB").astype({CHECKSUM: np.uint64})
+    seal(folder, index, [n], shape, {})
     return PixelCache(folder)
 
 
@@ -80,8 +81,7 @@ def main(
 
         def unverified() -> None:
             for rows in batches:
-                # Mapped anew for each batch, as the cache does.
-                np.asarray(np.load(Path(folder) / "pixels.npy", mmap_mode="r")[rows])
+                np.asarray(np.load(shard_path(Path(folder), 0) / PIXELS, mmap_mode="r")[rows])
 
         reading = median_seconds({"verified": verified, "unverified": unverified}, rounds)
         digests = median_seconds(

@@ -18,7 +18,7 @@ import resource
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -32,11 +32,11 @@ from alterations import ALTERATIONS
 from PIL import Image
 from scipy.ndimage import zoom
 from table import Row, publish
-from xxhash import xxh3_64_intdigest
 
 from vitrial.data.audit.duplicates import find_duplicates, links
 from vitrial.data.audit.sketches import sketch
-from vitrial.data.cache import CHECKSUM, PixelCache, header_of, seal
+from vitrial.data.cache import PixelCache
+from vitrial.data.cache.format import CHECKSUM, PIXELS, seal, shard_path, write_shard
 from vitrial.data.sources import load_dataset
 from vitrial.data.sources.phantom import PhantomData
 
@@ -197,23 +197,25 @@ def draw(found: dict[str, Found], path: Path) -> None:
 
 def write_cache(folder: Path, n: int) -> None:
     """Write a cache of n pictures, the last `COPIES` of them copies of the first."""
-    shape, checksums = (n, SIDE, SIDE, 3), []
+    shape = (SIDE, SIDE, 3)
+    shard_path(folder, 0).mkdir()
     # Written piece by piece: a child's peak of memory starts at its parent's.
-    with (folder / "pixels.npy").open("wb") as file:
-        file.write(header_of(shape))
-        for row in range(n):
-            copied = row >= n - COPIES
-            seed = row - n + COPIES if copied else row
-            coarse = np.random.default_rng(seed).random((BLOBS, BLOBS, 3))
-            picture = 255 * zoom(coarse, (SIDE // BLOBS, SIDE // BLOBS, 1), order=1)
-            pixels = (0.7 * picture + 20 if copied else picture).astype(np.uint8)
-            file.write(pixels.tobytes())
-            checksums.append(xxh3_64_intdigest(pixels))
+    checksums = write_shard(shard_path(folder, 0) / PIXELS, pictures(n), shape)
     name = [f"{row}.png" for row in range(n)]
     index = pd.DataFrame({"image": name, "sha256": name, "bytes": 0})
     index = index.assign(width=SIDE, height=SIDE, mode="RGB")
     index[CHECKSUM] = np.array(checksums, np.uint64)
-    seal(folder, index, shape, {})
+    seal(folder, index, [n], shape, {})
+
+
+def pictures(n: int) -> Iterator[np.ndarray]:
+    """Pictures of blobs, the last `COPIES` of them darker copies of the first."""
+    for row in range(n):
+        copied = row >= n - COPIES
+        seed = row - n + COPIES if copied else row
+        coarse = np.random.default_rng(seed).random((BLOBS, BLOBS, 3))
+        picture = 255 * zoom(coarse, (SIDE // BLOBS, SIDE // BLOBS, 1), order=1)
+        yield (0.7 * picture + 20 if copied else picture).astype(np.uint8)
 
 
 def measure(folder: Path) -> tuple[float, float, int]:

@@ -9,6 +9,7 @@ than it.
 
 from __future__ import annotations
 
+import math
 import resource
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -35,7 +36,7 @@ TOLERANCE = 1.15  # a batch of larger images is itself larger
 def cache_megabytes(data: Data, side: int, folder: Path) -> float:
     """Prepare a data set; the size of its cache."""
     prepared = prepare_data(data, Split(), Image(resize=side), folder)
-    return (prepared.cache.path / "pixels.npy").stat().st_size / 1e6
+    return math.prod(prepared.cache.shape) / 1e6
 
 
 def peak_megabytes(data: Data, side: int, folder: Path) -> float:

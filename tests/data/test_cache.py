@@ -2,8 +2,11 @@ import io
 import multiprocessing
 import os
 import pickle
+import re
 import shutil
 import signal
+import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +20,6 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from vitrial import atomic
-from vitrial.data import cache as cache_module
 from vitrial.data.cache import DamagedCacheError, PixelCache, prepare
 from vitrial.data.io.decode import decode, dicom_decoders
 from vitrial.data.manifest import Dataset
@@ -57,7 +59,7 @@ class Memory:
         return content
 
     def stamp(self, name):
-        return str(hash(self.contents[name]))
+        return str(zlib.crc32(self.contents[name]))
 
 
 def dataset_of(contents):
@@ -67,6 +69,14 @@ def dataset_of(contents):
 
 
 CONTENTS = {f"{i}.png": png(i) for i in range(12)}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_shards():
+    """Shards of 5 images at 16 pixels."""
+    with pytest.MonkeyPatch.context() as patching:
+        patching.setattr("vitrial.data.cache.format.SHARD_BYTES", 5 * 16 * 16 * 3)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +100,10 @@ def test_the_index_says_what_the_files_are(twelve):
     assert twelve.index["sha256"].is_unique
     kinds = twelve.index[["width", "height", "mode"]].drop_duplicates()
     assert kinds.to_numpy().tolist() == [[24, 20, "RGB"]]
-    assert np.load(twelve.path / "pixels.npy").shape == twelve.shape == (12, 16, 16, 3)
+    assert twelve.shape == (12, 16, 16, 3)
+    pixels = [np.load(path) for path in sorted(twelve.path.glob("*/pixels.npy"))]
+    assert [len(shard) for shard in pixels] == [5, 5, 2]
+    np.testing.assert_array_equal(np.concatenate(pixels), twelve.read(np.arange(12)))
 
 
 def test_what_is_read_is_a_copy(twelve):
@@ -129,7 +142,7 @@ def test_images_that_cannot_be_used_leave_no_gap(tmp_path):
     assert cache.index["image"].tolist() == ["a.png", "b.png"]
     np.testing.assert_array_equal(cache.read([1])[0], decode(png(2), SMALL).pixels)
     assert [p.where for p in problems] == ["bad.png"]
-    assert np.load(cache.path / "pixels.npy").shape == (2, 16, 16, 3)
+    assert np.load(cache.path / "00000" / "pixels.npy").shape == (2, 16, 16, 3)
     sound, _ = prepare(dataset_of({"a.png": png(1), "b.png": png(2)}), SMALL, tmp_path)
     assert sound.key == cache.key
 
@@ -170,7 +183,7 @@ def test_a_file_that_could_not_be_read_is_read_again(tmp_path):
     assert (cache.shape[0], problems) == (2, [])
 
 
-FILES = ("pixels.npy", "index.parquet", "about.json")
+FILES = ("00001/pixels.npy", "index.parquet", "about.json")
 ALL = np.arange(12)
 
 
@@ -198,6 +211,11 @@ def expected_of(contents):
     return np.stack([decode(content, SMALL).pixels for content in contents.values()])
 
 
+def told(capfd):
+    """What was told, in one line."""
+    return " ".join(capfd.readouterr().err.split())
+
+
 @pytest.mark.parametrize(("name", "damage"), DAMAGED)
 def test_a_damaged_cache_is_made_again_and_that_is_said(tmp_path, capfd, name, damage):
     dataset = dataset_of(CONTENTS)
@@ -207,7 +225,7 @@ def test_a_damaged_cache_is_made_again_and_that_is_said(tmp_path, capfd, name, d
     again, problems = prepare(dataset, SMALL, tmp_path)
     assert (again.key, problems) == (cache.key, [])
     np.testing.assert_array_equal(again.read(ALL), expected_of(CONTENTS))
-    assert capfd.readouterr().err.count("is damaged: it is rebuilt.") == 1
+    assert len(re.findall("is damaged: (it is rebuilt|5 images are restored)", told(capfd))) == 1
     assert {name: (cache.path / name).read_bytes() for name in FILES} == whole
     # And from then on it is as good as any.
     prepare(dataset, SMALL, tmp_path)[0].verify()
@@ -219,12 +237,13 @@ def test_a_damaged_cache_is_made_again_and_that_is_said(tmp_path, capfd, name, d
 def test_any_changed_bit_of_the_pixels_is_noticed(twelve, tmp_path_factory, at, bit):
     folder = tmp_path_factory.mktemp("changed") / "cache"
     shutil.copytree(twelve.path, folder)
-    content = bytearray((folder / "pixels.npy").read_bytes())
-    content[128 + at] ^= 1 << bit
-    (folder / "pixels.npy").write_bytes(content)
+    row, place = divmod(at, 16 * 16 * 3)
+    path = folder / f"{row // 5:05d}" / "pixels.npy"
+    content = bytearray(path.read_bytes())
+    content[128 + row % 5 * 16 * 16 * 3 + place] ^= 1 << bit
+    path.write_bytes(content)
     changed = PixelCache(folder)
-    row = at // (16 * 16 * 3)
-    with pytest.raises(DamagedCacheError, match="1 of 3 images are not as they were written"):
+    with pytest.raises(DamagedCacheError, match="is damaged: remove it"):
         changed.read(np.array([row - 1, row, (row + 1) % 12]) % 12)
     with pytest.raises(DamagedCacheError):
         changed.verify()
@@ -245,35 +264,42 @@ def test_damage_that_comes_later_is_met_in_reading(tmp_path, capfd, damage):
     cache, _ = prepare(dataset_of(CONTENTS), SMALL, tmp_path)
     copied = pickle.loads(pickle.dumps(cache))
     cache.read(ALL)
-    DAMAGE[damage](cache.path / "pixels.npy")
+    DAMAGE[damage](cache.path / "00001" / "pixels.npy")
     with pytest.raises(DamagedCacheError, match="remove it"):
         copied.read(ALL)  # what is pickled has no files to make it from
     with ThreadPoolExecutor(8) as pool:
         for read in pool.map(lambda _: cache.read(ALL), range(16)):
             np.testing.assert_array_equal(read, expected_of(CONTENTS))
-    assert capfd.readouterr().err.count("is damaged: it is rebuilt.") == 1
+    assert told(capfd).count("is damaged: 5 images are restored.") == 1
     np.testing.assert_array_equal(copied.read(ALL), expected_of(CONTENTS))
 
 
 def test_a_reader_keeps_the_file_that_is_replaced(tmp_path):
     cache, _ = prepare(dataset_of(CONTENTS), SMALL, tmp_path)
-    mapped = np.load(cache.path / "pixels.npy", mmap_mode="r")
-    flip(cache.path / "pixels.npy", -1)
+    mapped = np.load(cache.path / "00002" / "pixels.npy", mmap_mode="r")
+    flip(cache.path / "00002" / "pixels.npy", -1)
     folder = cache.path.stat().st_ino
     cache.read(ALL)
     assert cache.path.stat().st_ino == folder
     # The old file, with its damage: its mapping is whole, and another file has its name.
-    assert (mapped[:11] == cache.read(ALL)[:11]).all()
-    assert (mapped[11] != cache.read(ALL)[11]).sum() == 1
+    assert (mapped[0] == cache.read(ALL)[10]).all()
+    assert (mapped[1] != cache.read(ALL)[11]).sum() == 1
 
 
 def test_damage_of_a_cache_whose_files_have_changed_is_an_error(tmp_path):
     dataset = dataset_of(dict(CONTENTS))
     cache, _ = prepare(dataset, SMALL, tmp_path)
-    flip(cache.path / "pixels.npy", -1)
+    flip(cache.path / "00000" / "pixels.npy", -1)
+    stamp = dataset.reader.stamp("3.png")
     dataset.reader.contents["3.png"] = png(99)
+    dataset.reader.stamp = lambda name: (
+        stamp if name == "3.png" else str(zlib.crc32(CONTENTS[name]))
+    )
     with pytest.raises(DamagedCacheError, match="have changed since: give the same command again"):
         cache.read(ALL)
+    again, _ = prepare(dataset, SMALL, tmp_path)
+    assert again.key != cache.key
+    np.testing.assert_array_equal(again.read(ALL), expected_of(dataset.reader.contents))
 
 
 def test_a_cache_without_checksums_is_of_an_older_version(twelve, tmp_path):
@@ -290,7 +316,7 @@ def test_the_decoders_of_dicom_are_in_the_key_where_there_is_dicom(tmp_path, mon
     first = [prepare(dataset, SMALL, tmp_path)[0].key for dataset in (plain, dicom)]
     assert {"pydicom", "pylibjpeg", "pylibjpeg-openjpeg"} <= set(dicom_decoders())
     other = dicom_decoders() | {"pylibjpeg-openjpeg": "99"}
-    monkeypatch.setattr(cache_module, "dicom_decoders", lambda: other)
+    monkeypatch.setattr("vitrial.data.cache.making.dicom_decoders", lambda: other)
     plain.reader.reads = dicom.reader.reads = 0
     second = [prepare(dataset, SMALL, tmp_path)[0].key for dataset in (plain, dicom)]
     assert (plain.reader.reads, dicom.reader.reads) == (0, 13)
@@ -307,37 +333,81 @@ def test_two_at_once(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["listings", first.key])
 
 
-def test_a_run_that_breaks_off_leaves_no_cache(tmp_path):
-    dataset = dataset_of(CONTENTS | {"last.png": KeyboardInterrupt()})
-    dataset.reader.stamp = lambda name: name
-    with pytest.raises(KeyboardInterrupt):
-        prepare(dataset, SMALL, tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
 class Killer(Memory):
-    """Kills its process at the last image."""
+    """Kills its process at an image."""
 
     def read(self, name):
-        if name == "11.png":
+        if name == "7.png":
             os.kill(os.getpid(), signal.SIGKILL)
         return super().read(name)
 
 
 def prepare_killed(root):
-    dataset = dataset_of(CONTENTS)
-    prepare(replace(dataset, reader=Killer(CONTENTS)), SMALL, root)
+    dataset = replace(dataset_of(CONTENTS), reader=Killer(CONTENTS))
+    with pytest.MonkeyPatch.context() as patching:  # a spawned process has none of the fixtures
+        patching.setattr("vitrial.data.cache.format.SHARD_BYTES", 5 * 16 * 16 * 3)
+        prepare(dataset, SMALL, root)
 
 
-def test_a_run_that_is_killed_does_no_harm(tmp_path):
+def test_a_run_that_is_killed_loses_a_shard(tmp_path):
     process = multiprocessing.get_context("spawn").Process(target=prepare_killed, args=(tmp_path,))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    assert len(list(tmp_path.iterdir())) == 1
-    cache, problems = prepare(dataset_of(CONTENTS), SMALL, tmp_path)
-    assert (cache.shape[0], problems) == (12, [])
+    dataset = dataset_of(CONTENTS)
+    cache, problems = prepare(dataset, SMALL, tmp_path)
+    assert (dataset.reader.reads, problems) == (7, [])
+    np.testing.assert_array_equal(cache.read(ALL), expected_of(CONTENTS))
     assert {path.name for path in tmp_path.iterdir()} == {"listings", cache.key}
+    assert sorted(path.name for path in cache.path.iterdir()) == sorted(
+        ["00000", "00001", "00002", "about.json", "index.parquet"]
+    )
+
+
+def test_a_run_that_breaks_off_leaves_no_cache(tmp_path):
+    dataset = dataset_of(CONTENTS | {"last.png": KeyboardInterrupt()})
+    dataset.reader.stamp = lambda name: name
+    with pytest.raises(KeyboardInterrupt):
+        prepare(dataset, SMALL, tmp_path)
+    assert not list(tmp_path.rglob("about.json"))
+
+
+class Waiting(Memory):
+    """Reads an image of the second shard only when another process has begun the last one."""
+
+    def __init__(self, contents, begun):
+        super().__init__(contents)
+        self.begun, self.names = begun, []
+
+    def read(self, name):
+        self.names.append(name)
+        if name == "11.png":
+            self.begun.set()
+        if name == "5.png":
+            assert self.begun.wait(30)
+        return super().read(name)
+
+
+def test_two_at_once_share_the_work(tmp_path):
+    begun = threading.Event()
+    datasets = [replace(dataset_of(CONTENTS), reader=Waiting(CONTENTS, begun)) for _ in "ab"]
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda dataset: prepare(dataset, SMALL, tmp_path), datasets))
+    assert sorted(datasets[0].reader.names + datasets[1].reader.names) == sorted(CONTENTS)
+    for cache, problems in made:
+        assert (cache.key, problems) == (made[0][0].key, [])
+        np.testing.assert_array_equal(cache.read(ALL), expected_of(CONTENTS))
+    assert {path.name for path in tmp_path.iterdir()} == {"listings", made[0][0].key}
+
+
+def test_a_cache_of_an_older_version_is_made_anew(twelve, tmp_path):
+    cache, _ = prepare(dataset_of(CONTENTS), SMALL, tmp_path)
+    (cache.path / "pixels.npy").write_bytes(b"all of them in one file")
+    (cache.path / "about.json").write_text('{"shape": [12, 16, 16, 3], "index": ""}')
+    again, _ = prepare(dataset_of(CONTENTS), SMALL, tmp_path)
+    assert again.key == cache.key == twelve.key
+    np.testing.assert_array_equal(again.read(ALL), expected_of(CONTENTS))
+    assert not (again.path / "pixels.npy").exists()
 
 
 def test_old_leftovers_are_removed_and_new_ones_left_alone(tmp_path):
@@ -355,7 +425,7 @@ def test_old_leftovers_are_removed_and_new_ones_left_alone(tmp_path):
 
 def test_too_little_room_is_told_before_anything_is_decoded(tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 5000})
-    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr("vitrial.data.cache.making.shutil.disk_usage", lambda path: usage)
     dataset = dataset_of(CONTENTS)
     with pytest.raises(VitrialError, match="are free: make room"):
         prepare(dataset, SMALL, tmp_path)

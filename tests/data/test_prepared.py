@@ -25,6 +25,28 @@ def test_statistics_are_those_of_the_training_pixels_alone(data):
     np.testing.assert_allclose(data.std, pixels.std(axis=0), atol=1e-9)
 
 
+def test_statistics_are_found_again_without_reading_and_made_anew_where_damaged(
+    tmp_path, monkeypatch
+):
+    def prepared():
+        return prepare_data(PHANTOMS, Split(), Image(resize=32), tmp_path)
+
+    def refuse(cache, rows):
+        raise AssertionError("pixels are read again")
+
+    first = prepared()
+    with monkeypatch.context() as patching:
+        patching.setattr("vitrial.data.cache.PixelCache.read", refuse)
+        second = prepared()
+    assert (second.mean, second.std) == (first.mean, first.std)
+    (kept,) = first.cache.path.glob("levels-*.json")
+    text = kept.read_text()
+    kept.write_text(text.replace("[[", "[[7", 1))
+    third = prepared()
+    assert (third.mean, third.std) == (first.mean, first.std)
+    assert kept.read_text() == text
+
+
 def test_images_and_targets_belong_together(data):
     part = data.rows_of("test")
     images, targets = data.images_of("test")[np.array([3, 0])]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import math
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from vitrial.atomic import write_text
 from vitrial.data.audit.checks import usable
 from vitrial.data.batches import CachedImages, Part, UnlabeledImages
 from vitrial.data.cache import PixelCache
@@ -170,15 +174,31 @@ def pixel_statistics(
     cache: PixelCache, rows: np.ndarray
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, in [0, 1], exact and independent of order."""
-    channels = cache.shape[-1]
-    histogram = np.zeros((channels, 256), dtype=np.int64)
-    for chunk in np.array_split(rows, -(-len(rows) // 64)):
-        pixels = cache.read(chunk).reshape(-1, channels)
-        for channel in range(channels):
-            histogram[channel] += np.bincount(pixels[:, channel], minlength=256)
+    histogram = level_counts(cache, rows)
     values = np.arange(256) / 255
     share = histogram / histogram.sum(axis=1, keepdims=True)
     mean = share @ values
     # A constant channel must not divide by zero.
     std = np.sqrt(np.maximum(share @ values**2 - mean**2, 1e-6))
     return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def level_counts(cache: PixelCache, rows: np.ndarray) -> np.ndarray:
+    """How often each channel of some images has each level, int64 (channels, 256).
+
+    They are kept in the cache's folder, since every process that trains asks for them.
+    """
+    n, channels = len(rows), cache.shape[-1]
+    path = cache.path / f"levels-{cache.content_of(np.sort(rows))[:12]}.json"
+    with suppress(OSError, ValueError):
+        counts = np.array(json.loads(path.read_text()), dtype=np.int64)
+        if counts.sum() == n * math.prod(cache.shape[1:]):
+            return counts
+    counts = np.zeros((channels, 256), dtype=np.int64)
+    for chunk in np.array_split(rows, -(-n // 64)):
+        pixels = cache.read(chunk).reshape(-1, channels)
+        for channel in range(channels):
+            counts[channel] += np.bincount(pixels[:, channel], minlength=256)
+    with suppress(OSError):  # a cache may be read-only
+        write_text(path, json.dumps(counts.tolist()))
+    return counts

@@ -1,4 +1,4 @@
-"""Reading and decoding all images of a data set, several at once, in order."""
+"""Reading and decoding images of a data set, several at once, in order."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from vitrial.data.io.decode import decode, is_dicom
 from vitrial.data.io.decoded import Decoded, DecodeError
-from vitrial.data.manifest import Dataset, Reader
+from vitrial.data.manifest import Reader
 from vitrial.errors import Problem, VitrialError
-from vitrial.events import counting
 from vitrial.protocol import Image
 
 
@@ -40,23 +39,17 @@ class Outcome:
     decoded: Decoded | None = None
 
 
-def decode_all(dataset: Dataset, image: Image) -> Iterator[Outcome]:
-    """Read and decode the images in order, a few ahead of what is taken."""
+def decode_all(names: list[str], reader: Reader, image: Image) -> Iterator[Outcome]:
+    """Read and decode images in order, a few ahead of what is taken."""
     threads = min(32, (os.cpu_count() or 1) + 2)
     ahead: deque[Future[Outcome]] = deque()
-    names = dataset.manifest["image"].tolist()
-    with (
-        counting(f"Preparing {dataset.name}", len(names)) as advance,
-        ThreadPoolExecutor(threads) as pool,
-    ):
+    with ThreadPoolExecutor(threads) as pool:
         for name in names:
-            ahead.append(pool.submit(_decode_one, name, dataset.reader, image))
+            ahead.append(pool.submit(_decode_one, name, reader, image))
             if len(ahead) > 4 * threads:
                 yield ahead.popleft().result()
-                advance(1)
         while ahead:
             yield ahead.popleft().result()
-            advance(1)
 
 
 def _decode_one(name: str, reader: Reader, image: Image) -> Outcome:
