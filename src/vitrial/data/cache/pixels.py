@@ -100,7 +100,8 @@ class PixelCache:
             places = np.flatnonzero(of == shard)
             if self._fill(images, places, shard, rows[places]):
                 self._restore(shard)
-                self._fill(images, places, shard, rows[places])
+                if self._fill(images, places, shard, rows[places]):
+                    raise self._damage()
         return images
 
     def content_of(self, rows: np.ndarray) -> str:
@@ -152,9 +153,7 @@ class PixelCache:
         """Make a shard anew, unless another process or thread has just done that."""
         decode, rows = self._decode, self._rows_of(shard)
         if decode is None:
-            raise DamagedCacheError(
-                f"The pixel cache {self.path} is damaged: remove it, and check the disk."
-            )
+            raise self._damage()
         (self.path.parent / LISTINGS).mkdir(exist_ok=True)
         with FileLock(self.path.parent / LISTINGS / f"{self.key}.lock"):
             if self._is_whole(shard):
@@ -169,6 +168,11 @@ class PixelCache:
                         f"The pixel cache {self.path} is damaged, and the files that it was made "
                         "from have changed since: give the same command again."
                     )
+
+    def _damage(self) -> DamagedCacheError:
+        return DamagedCacheError(
+            f"The pixel cache {self.path} is damaged: remove it, and check the disk."
+        )
 
     def _is_whole(self, shard: int) -> bool:
         if not self._has_its_size(shard):
