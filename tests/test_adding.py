@@ -26,7 +26,8 @@ from vitrial.compare.table import caption
 from vitrial.data.sources import load_dataset
 from vitrial.errors import VitrialError
 from vitrial.explain.maps import explain_images, fitting_methods, note_on
-from vitrial.metrics import METRICS, Metric, OfConfusion
+from vitrial.metrics import METRICS
+from vitrial.metrics.metric import Metric, OfConfusion
 from vitrial.protocol import Protocol
 from vitrial.protocol.file import load_protocol, protocol_text
 from vitrial.protocol.one_line import named_data

@@ -8,20 +8,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
 from vitrial.evaluate.knn import knn_predict
-from vitrial.metrics import (
-    ENDPOINTS,
-    METRICS,
-    accuracy,
-    all_metrics,
-    balanced_accuracy,
-    brier,
-    confusion,
-    expected_calibration_error,
-    f1,
-    log_loss,
-    quadratic_kappa,
-    roc_auc,
-)
+from vitrial.metrics import ENDPOINTS, METRICS, all_metrics
+from vitrial.metrics.answers import accuracy, balanced_accuracy, confusion, f1, quadratic_kappa
+from vitrial.metrics.probabilities import brier, expected_calibration_error, log_loss, roc_auc
 
 
 def logits_for(predicted, classes):

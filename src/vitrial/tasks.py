@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from vitrial.metrics import METRICS, Metric, probabilities_of
+from vitrial.metrics import METRICS
+from vitrial.metrics.metric import Metric
+from vitrial.metrics.probabilities import probabilities_of
 
 if TYPE_CHECKING:
     import torch

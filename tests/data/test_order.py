@@ -7,7 +7,7 @@ from PIL import Image as Pillow
 
 from vitrial.data.sources.medmnist import MedMnistData
 from vitrial.errors import VitrialError
-from vitrial.metrics import quadratic_kappa
+from vitrial.metrics.answers import quadratic_kappa
 from vitrial.protocol import Protocol
 from vitrial.study.datasets import prepare_datasets
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from vitrial.compare.aligned import Aligned
 from vitrial.compare.jackknife import members
-from vitrial.metrics import probabilities_of
+from vitrial.metrics.probabilities import probabilities_of
 
 
 def by_patient(runs: Aligned) -> tuple[Aligned, int]:

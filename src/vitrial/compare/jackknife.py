@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from vitrial.metrics import METRICS, Metric, OfConfusion, OfImages, OfPairs, OfSums
+from vitrial.metrics import METRICS
+from vitrial.metrics.metric import Metric, OfConfusion, OfImages, OfPairs, OfSums
 
 CHUNK = 2_000_000
 """Numbers that are held of the images of several runs at once, about 16 MB."""

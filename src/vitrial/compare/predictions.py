@@ -13,7 +13,8 @@ from vitrial.compare.intervals import Effect, nested_effect
 from vitrial.compare.jackknife import Jackknife, jackknife
 from vitrial.compare.verdict import Verdict, verdict
 from vitrial.errors import DataError, Problem
-from vitrial.metrics import ENDPOINTS, OfPairs
+from vitrial.metrics import ENDPOINTS
+from vitrial.metrics.metric import OfPairs
 from vitrial.spelling import did_you_mean
 
 SHOWN = 3

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vitrial.metrics import METRICS, all_metrics, predicted_balanced_accuracy
+from vitrial.metrics import METRICS, all_metrics
+from vitrial.metrics.answers import predicted_balanced_accuracy
 
 RUN_COLUMNS = ("arm", "backbone", "initialization", "repetition")
 COST_COLUMNS = (

@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 
 from vitrial.compare.aligned import Aligned, Pair, effects
 from vitrial.compare.jackknife import Jackknife
-from vitrial.metrics import BINS, bin_of, log_loss, probabilities_of
+from vitrial.metrics.probabilities import BINS, bin_of, log_loss, probabilities_of
 
 MEASURES = ("calibration_error", "brier", "log_loss")
 RANGE = (0.01, 100.0)

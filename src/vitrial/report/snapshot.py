@@ -15,7 +15,8 @@ from vitrial.errors import Problem
 from vitrial.explain.explained import Explained, read_explained
 from vitrial.explain.plane import Plane, read_planes
 from vitrial.layout import EXPLANATIONS
-from vitrial.metrics import ENDPOINTS, Metric
+from vitrial.metrics import ENDPOINTS
+from vitrial.metrics.metric import Metric
 from vitrial.protocol import Protocol
 from vitrial.records import Record
 from vitrial.store.analyses import Analyses, read_analyses

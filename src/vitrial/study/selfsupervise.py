@@ -10,7 +10,7 @@ from vitrial.data.prepared import Prepared
 from vitrial.evaluate.knn import knn_predict
 from vitrial.evaluate.predict import CentralView, predict
 from vitrial.events import EpochEnded, tell
-from vitrial.metrics import predicted_balanced_accuracy
+from vitrial.metrics.answers import predicted_balanced_accuracy
 from vitrial.protocol import Arm, SelfSupervision
 from vitrial.seeds import seed_of
 from vitrial.store.stage import Normalization, Result

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from vitrial.errors import VitrialError
 from vitrial.events import Listener, Note, listening, tell
 from vitrial.layout import TUNED
-from vitrial.metrics import ENDPOINTS, Metric
+from vitrial.metrics import ENDPOINTS
+from vitrial.metrics.metric import Metric
 from vitrial.outputs import refuse_existing
 from vitrial.protocol import Arm, Protocol, Recipe
 from vitrial.protocol.file import write_protocol

@@ -23,7 +23,7 @@ from vitrial.explain.images import study_data
 from vitrial.explain.measure import TrainedModel
 from vitrial.explain.subject import seen_part
 from vitrial.explain.trained import load_model
-from vitrial.metrics import probabilities_of
+from vitrial.metrics.probabilities import probabilities_of
 from vitrial.protocol import Image
 from vitrial.store.run_folder import RunFolder
 from vitrial.store.study import Study

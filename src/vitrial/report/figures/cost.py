@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from vitrial.compare.pareto import not_dominated
-from vitrial.metrics import Metric
+from vitrial.metrics.metric import Metric
 from vitrial.report.figures.panels import grid, key
 from vitrial.report.figures.svg import (
     ROW,

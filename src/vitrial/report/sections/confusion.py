@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from vitrial.compare.scores import logits_of
-from vitrial.metrics import confusion
+from vitrial.metrics.answers import confusion
 from vitrial.report.figures.confusion import confusion_map
 from vitrial.report.figures.figure import Figure
 from vitrial.report.snapshot import Snapshot
