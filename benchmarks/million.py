@@ -27,11 +27,12 @@ from vitrial.compare.cautions import Run
 from vitrial.compare.findings import find, registered
 from vitrial.compare.scores import run_scores
 from vitrial.compare.table import arm_table
+from vitrial.data.audit.alignment import POSES
 from vitrial.data.audit.alike import compare_splits
 from vitrial.data.audit.close_hashes import Index
 from vitrial.data.audit.duplicates import BLOCK, _all_with_all, _by_index
 from vitrial.data.audit.leakage import contradicting, join_groups, straddling_groups
-from vitrial.data.audit.resemblance import POSES, RADIUS
+from vitrial.data.audit.perceptual_hash import RADIUS
 from vitrial.data.audit.shortcuts import find_shortcuts
 from vitrial.data.split import split_hash, split_manifest
 from vitrial.protocol import Arm, Protocol, Split

@@ -132,7 +132,7 @@ def test_a_tracker_that_fails_is_said_and_training_goes_on(study, monkeypatch):
 def test_an_extra_that_is_absent_is_said_before_any_work(tmp_path, monkeypatch, pixel_caches):
     protocol_at(tmp_path, ["mlflow", "wandb"])
     monkeypatch.setattr(
-        "vitrial.study.preflight.find_spec",
+        "vitrial.study.missing.find_spec",
         lambda name: None if name in ("mlflow", "wandb") else find_spec(name),
     )
     said = sentence(invoke("run", tmp_path / "tiny.yaml", "--out", tmp_path / "s"))

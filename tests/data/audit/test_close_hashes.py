@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitrial.data.audit import duplicates
+from vitrial.data.audit.alignment import POSES
 from vitrial.data.audit.close_hashes import Index, masks, thresholds
-from vitrial.data.audit.resemblance import POSES, RADIUS
+from vitrial.data.audit.perceptual_hash import RADIUS
 
 BIT = np.uint64(1) << np.arange(64, dtype=np.uint64)
 

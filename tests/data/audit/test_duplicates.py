@@ -6,24 +6,11 @@ import pytest
 from PIL import Image as Pillow
 
 from vitrial.data.audit import duplicates
+from vitrial.data.audit.alignment import MOVES, POSES, TURNS, align, displaced, posed, turned
 from vitrial.data.audit.duplicates import find_duplicates
-from vitrial.data.audit.resemblance import (
-    MOVES,
-    POSES,
-    RESEMBLE,
-    TURNS,
-    align,
-    correlation,
-    displaced,
-    hashes,
-    inner_boxes,
-    posed,
-    reduce,
-    resemblance,
-    shared_structure,
-    turned,
-    whole_box,
-)
+from vitrial.data.audit.perceptual_hash import hashes
+from vitrial.data.audit.reduction import inner_boxes, reduce, whole_box
+from vitrial.data.audit.resemblance import RESEMBLE, correlation, resemblance, shared_structure
 from vitrial.data.cache import PixelCache, prepare
 from vitrial.data.sources import load_dataset
 from vitrial.data.sources.folder import FolderData

@@ -10,23 +10,12 @@ import numpy as np
 import pandas as pd
 
 from vitrial.atomic import replacing
+from vitrial.data.audit.alignment import POSES, TURNS, align, displaced, move, posed, turned
 from vitrial.data.audit.close_hashes import Index
-from vitrial.data.audit.resemblance import (
-    ALIGNED,
-    AS_THEY_LIE,
-    COARSE,
-    FINE,
-    POSES,
-    RADIUS,
-    TURNS,
-    align,
-    displaced,
-    move,
-    posed,
-    resemblance,
-    turned,
-)
+from vitrial.data.audit.perceptual_hash import RADIUS
+from vitrial.data.audit.resemblance import ALIGNED, AS_THEY_LIE, resemblance
 from vitrial.data.audit.sketches import READ, Sketches, fine_views, sketch
+from vitrial.data.audit.structure import COARSE, FINE
 from vitrial.data.cache import PixelCache
 from vitrial.events import counted
 

@@ -12,20 +12,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from vitrial.data.audit.resemblance import (
-    COARSE,
-    FEW,
-    FINE,
-    coarse_structure,
-    fine_structure,
-    hashes,
-    inner_boxes,
-    least_resemblance,
-    reduce_within,
-    shared_structure,
-    waves,
-    whole_box,
-)
+from vitrial.data.audit.perceptual_hash import hashes, waves
+from vitrial.data.audit.reduction import inner_boxes, reduce_within, whole_box
+from vitrial.data.audit.resemblance import FEW, least_resemblance, shared_structure
+from vitrial.data.audit.structure import COARSE, FINE, coarse_structure, fine_structure
 from vitrial.events import counted
 
 T = TypeVar("T")
