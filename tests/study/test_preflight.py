@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from vitrial.errors import MissingError, VitrialError
 from vitrial.protocol import Arm, Protocol, Recipe
-from vitrial.study import preflight as module
+from vitrial.study import missing as module
 from vitrial.study.execute import run
 from vitrial.study.initial import initial_model
 from vitrial.study.preflight import check_stages, preflight
