@@ -33,8 +33,8 @@ def share_of(n: int) -> slice:
     rank, size = rank_and_size()
     if n < size:
         raise VitrialError(
-            f"A batch of {n} images cannot be divided among {size} devices: lower --devices, or "
-            "raise batch_size."
+            f"A batch of {n} images cannot be divided among {size} devices: take fewer, or raise "
+            "batch_size."
         )
     return slice(n * rank // size, n * (rank + 1) // size)
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +37,14 @@ class Work:
         cache: See `run_stage`, as are the others.
         workers: Likewise.
         devices: That train each stage together.
+        others: Links to nodes with as many devices, which take part: see `vitrial.study.nodes`.
     """
 
     root: Path
     cache: Path | None = None
     workers: int | None = None
     devices: int = 1
+    others: Sequence[Connection] = ()
 
 
 def carry_out_stage(
@@ -78,8 +82,8 @@ def carry_out_stage(
                 needed = RunFolder(work.root / str(stage.start)).stage()
                 raise VitrialError(f"{needed.name} has not been completed.")
             options: Any = {"cache": work.cache, "workers": work.workers}
-            if work.devices > 1:
-                run_on_ranks(work.root, stage.key, work.devices, **options)
+            if work.devices > 1 or work.others:
+                run_on_ranks(work.root, stage.key, work.devices, **options, others=work.others)
             else:
                 run_stage(work.root, stage.key, **options, datasets=datasets)
         except DiskFullError as error:

@@ -1,15 +1,20 @@
-"""One stage on several devices of this machine: a process for each, which train one model together.
+"""One stage on several devices: a process for each, which train one model together.
 
 Each takes its share of every batch (`vitrial.data.shares`), so that the batch, and with it the
-recipe, is the one that the protocol names.
+recipe, is the one that the protocol names. The devices are of this machine, or of several nodes
+(`vitrial.study.nodes`): the first begins, and the others take part in what it tells them.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,82 +26,189 @@ from vitrial.study.processes import end, starting, stop_with_parent
 from vitrial.study.run import run_stage
 from vitrial.terminal import Stopped, stoppable
 
+SIGNAL_LATE = 5
+"""Seconds by which a signal to stop may reach one node after another."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine whose devices train a model, alone or together with those of others.
+
+    Attributes:
+        rank: Which of them, from 0.
+        number: How many there are.
+        address: Of the first.
+        port: Of the first, where the processes find each other.
+    """
+
+    rank: int
+    number: int
+    address: str
+    port: int
+
+
+Running = dict[Connection, BaseProcess | None]
+"""Who has not ended, by what it is heard through: a process, or (None) another node."""
+
 
 def run_on_ranks(
-    study: Path, key: str, devices: int, *, cache: Path | None, workers: int | None
+    study: Path,
+    key: str,
+    devices: int,
+    *,
+    cache: Path | None,
+    workers: int | None,
+    others: Sequence[Connection] = (),
 ) -> None:
     """Carry out a stage on several devices; see `run_stage`.
 
+    Args:
+        study: See `run_stage`, as are the others.
+        key: Likewise.
+        devices: Of this node, and of each other.
+        cache: Likewise.
+        workers: Likewise.
+        others: Links to the nodes that take part besides this one.
+
     Raises:
-        VitrialError: There are fewer devices, or what `run_stage` raised in one of the processes.
+        VitrialError: There are fewer devices, a process or node ended early, or what `run_stage`
+            raised in one of the processes.
     """
+    node = Node(0, 1 + len(others), "127.0.0.1", _free_port())
+    for rank, other in enumerate(others, 1):
+        with suppress(OSError):  # it has ended: its link says so below
+            other.send(replace(node, rank=rank))
+    options = {"cache": cache, "workers": workers, "devices": devices}
+    _run_processes(node, study, key, options, dict.fromkeys(others))
+
+
+def take_part(
+    first: Connection,
+    address: str,
+    study: Path,
+    key: str,
+    devices: int,
+    *,
+    cache: Path | None,
+    workers: int | None,
+) -> None:
+    """Take part in the stage that the first node carries out by `run_on_ranks`, if it does.
+
+    Args:
+        first: The link to it.
+        address: Of it.
+        study: See `run_on_ranks`, as are the others.
+        key: Likewise.
+        devices: Likewise.
+        cache: Likewise.
+        workers: Likewise.
+
+    Raises:
+        VitrialError: See `run_on_ranks`; the first node hears of it, too.
+    """
+    try:
+        node = replace(first.recv(), address=address)
+    except (EOFError, OSError):  # there was nothing to train
+        return
+    options = {"cache": cache, "workers": workers, "devices": devices}
+    try:
+        _run_processes(node, study, key, options, {}, [first])
+    except VitrialError as error:
+        with suppress(OSError):  # it has ended
+            first.send(error)
+        raise
+    first.send(None)
+
+
+def _run_processes(
+    node: Node,
+    study: Path,
+    key: str,
+    options: dict[str, Any],
+    running: Running,
+    watched: Sequence[Connection] = (),
+) -> None:
+    """Run the processes of this node until they, and what else is `running`, have ended.
+
+    It is wrong for what is `watched` to end before.
+    """
+    devices = options["devices"]
     if 0 < torch.cuda.device_count() < devices:
         raise VitrialError(
             f"--devices {devices} exceeds the {torch.cuda.device_count()} GPUs here: lower it."
         )
     context: Any = starting()
-    threads, port = max(1, torch.get_num_threads() // devices), _free_port()
+    threads = max(1, torch.get_num_threads() // devices)
     with ExitStack() as closing:
-        running: dict[Connection, Any] = {}
         for rank in range(devices):
             ours, theirs = context.Pipe(duplex=False)
-            place = {"LOCAL_RANK": rank, "WORLD_SIZE": devices, "MASTER_PORT": port}
-            options = {"cache": cache, "workers": workers, "devices": devices}
             process = context.Process(
-                target=_run, args=(theirs, place, threads, study, key, options)
+                target=_run, args=(theirs, node, rank, threads, study, key, options)
             )
             process.start()
             closing.callback(end, process)
             theirs.close()
             running[ours] = process
         while running:
-            for connection in wait([*running]):
+            for connection in wait([*running, *watched]):
                 _hear(connection, running)  # type: ignore[arg-type]
 
 
-def _hear(connection: Connection, running: dict[Connection, Any]) -> None:
-    """Take what a process says; one that has ended well is no longer running."""
+def _hear(connection: Connection, running: Running) -> None:
+    """Take what a process or node says; one that has ended well is no longer running."""
     try:
         message = connection.recv()
-    except EOFError:
-        process = running.pop(connection)
+    except (EOFError, OSError):
+        process = running.pop(connection, None)
+        if process is None:
+            raise _ended_early("Another node that trained together ended early.") from None
         process.join()
         if process.exitcode:
-            raise VitrialError(
-                f"One of the processes that trained together ended with {process.exitcode}."
-            ) from None
+            what = f"One of the processes that trained together ended with {process.exitcode}."
+            raise _ended_early(what) from None
         return
-    if isinstance(message, Exception):
+    if message is None:
+        running.pop(connection)
+    elif isinstance(message, Exception):
         raise message
-    tell(message)
+    else:
+        tell(message)
+
+
+def _ended_early(what: str) -> VitrialError:
+    """The error; unless all are being stopped, and the signal has yet to reach this process."""
+    time.sleep(SIGNAL_LATE)
+    return VitrialError(what)
 
 
 def _run(
     connection: Connection,
-    place: dict[str, object],
+    node: Node,
+    rank: int,
     threads: int,
     study: Path,
     key: str,
     options: dict[str, Any],
 ) -> None:
     """One of the processes; the first tells of epochs, each of what goes wrong."""
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "NODE_RANK": "0"}
-    os.environ |= {name: str(value) for name, value in place.items()}
+    os.environ |= {"MASTER_ADDR": node.address, "MASTER_PORT": str(node.port)}
+    os.environ |= {"NODE_RANK": str(node.rank), "LOCAL_RANK": str(rank)}
+    os.environ["WORLD_SIZE"] = str(node.number * options["devices"])
     torch.set_num_threads(threads)
 
     def retell(event: Event) -> None:
-        if place["LOCAL_RANK"] == 0 and isinstance(event, EpochEnded | Note):
+        if (node.rank, rank) == (0, 0) and isinstance(event, EpochEnded | Note):
             connection.send(event)
 
     with suppress(Stopped), stoppable(), listening(retell):
         stop_with_parent()
         try:
-            run_stage(study, key, **options)
+            run_stage(study, key, **options, nodes=node.number)
         except VitrialError as error:
             connection.send(error)
 
 
 def _free_port() -> int:
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.bind(("", 0))
         return int(found.getsockname()[1])

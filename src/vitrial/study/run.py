@@ -44,6 +44,7 @@ def run_stage(
     workers: int | None = None,
     datasets: Datasets | None = None,
     devices: int = 1,
+    nodes: int = 1,
 ) -> None:
     """Carry out a stage: nothing is needed but the study's folder and the stage's key.
 
@@ -58,6 +59,7 @@ def run_stage(
         workers: Threads that read batches ahead; chosen for the machine if left out.
         datasets: The study's, where they are prepared already.
         devices: That train it together; this is then one of as many processes.
+        nodes: With as many devices each, that train it together.
 
     Raises:
         VitrialError: There is no such stage, the data are not those that it was planned for, its
@@ -65,7 +67,7 @@ def run_stage(
     """
     folder = stage_folder(study, key)
     stage = folder.stage()
-    fabric = launch(stage.recipe.precision, devices)
+    fabric = launch(stage.recipe.precision, devices, nodes)
     data = data_of(study, stage, cache) if datasets is None else chosen(stage, datasets)
     start = None if stage.start is None else RunFolder(study / stage.start).weights()
     if fabric.is_global_zero:

@@ -123,7 +123,7 @@ def fit(
                 network, optimizer, training, history, fabric, part, is_to_stop, graphs
             )
             trained, part = time.perf_counter(), None
-            if is_to_stop() and fabric.is_global_zero:
+            if is_to_stop() and fabric.world_size == 1:  # several stop at batches of their own
                 now = (history, training.seed, best, PartOfEpoch.of(watched, trained - started))
                 save_checkpoint(folder, model, optimizer.optimizer, *now)
         losses = torch.stack([batch["loss"] for batch in watched])

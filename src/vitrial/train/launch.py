@@ -12,7 +12,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 from torch.utils import deterministic
 
 
-def launch(precision: Literal["bf16", "fp32"], devices: int = 1) -> Fabric:
+def launch(precision: Literal["bf16", "fp32"], devices: int = 1, nodes: int = 1) -> Fabric:
     """The device (a GPU if there is one) at a precision, set to repeat its bits.
 
     With several devices this is one of as many processes, and waits for the others: see
@@ -21,21 +21,24 @@ def launch(precision: Literal["bf16", "fp32"], devices: int = 1) -> Fabric:
     Args:
         precision: Of the recipe. A device without bf16 instructions computes in float32 instead,
             which is faster than to emulate them.
-        devices: That train one model together.
+        devices: Of each node, that train one model together.
+        nodes: Whose devices do so.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # asked for by cuBLAS
     torch.use_deterministic_algorithms(True, warn_only=True)
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # slow, for debugging
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets every launch
     plugin: Any = "bf16-mixed" if precision == "bf16" and computes_bf16() else "32-true"
+    together = devices * nodes > 1
     # Not Slurm's environment, which Fabric would take for its own wherever it finds `srun`.
     fabric = Fabric(
-        strategy="ddp" if devices > 1 else "auto",
+        strategy="ddp" if together else "auto",
         devices=devices,
+        num_nodes=nodes,
         precision=plugin,
         plugins=LightningEnvironment(),
     )
-    if devices > 1:
+    if together:
         fabric.launch()
     return fabric
 

@@ -110,7 +110,7 @@ def pretrain(
             epoch = (network, siamese, optimizer, pretraining, len(history), fabric)
             watched = _train_epoch(*epoch, part, is_to_stop)
             trained, part = time.perf_counter(), None
-            if is_to_stop() and fabric.is_global_zero:
+            if is_to_stop() and fabric.world_size == 1:  # several stop at batches of their own
                 now = PartOfEpoch.of(watched, trained - started, before)
                 optimizer_, seed = optimizer.optimizer, pretraining.seed
                 save_checkpoint(folder, siamese, optimizer_, history, seed, part=now)
