@@ -1,13 +1,11 @@
-"""Attacks on a small study: every file of it damaged in turn, and runs killed at random moments.
+"""Damage to a small study: every file of it in turn.
 
 A finished and an interrupted study with a self-supervised arm and explanations are copied; one
 file is truncated, emptied, replaced, deleted, or has one bit flipped. Every command that reads the
 study must then answer without a traceback and never with other figures in silence, and `vitrial
-run` with `vitrial explain` must bring back the bits that were there. Of a study that is killed, by
-SIGKILL and SIGTERM in turn, the command that is repeated must end with the bits of an undisturbed
-one, whichever executor carries it out.
+run` with `vitrial explain` must bring back the bits that were there.
 
-    python benchmarks/campaign.py [--quick] [--kills N] [--executor NAME] [--json PATH]
+    python benchmarks/campaign.py [--quick] [--only TEXT] [--json PATH]
 """
 
 from __future__ import annotations
@@ -15,12 +13,10 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from json import loads
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 from unittest.mock import patch
@@ -33,7 +29,7 @@ from typer.testing import CliRunner, Result
 
 PROTOCOL = """
 name: campaign
-data: {source: phantom, patients: 24, size: 40}
+data: {source: phantom, patients: 20, size: 40}
 image: {resize: 40}
 augment: {crop: 32}
 arms:
@@ -193,43 +189,8 @@ def copied(study: Path) -> Iterator[Path]:
         yield Path(shutil.copytree(study, Path(folder) / "study"))
 
 
-def kill_runs(
-    protocol: Path, whole: Path, cache: Path, kills: int, seconds: float, options: tuple[str, ...]
-) -> list[str]:
-    """Kill runs at random moments, go on with each study until it is done, and compare."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["vitrial.cli", "vitrial.study.execute", "vitrial.report.page"])
-    draw, found, left = random.Random(0), [], kills
-    while left:
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "study"
-            command = ("run", protocol, "--out", out, "--cache", cache, *options)
-            while left:
-                process = context.Process(target=invoke, args=command)
-                process.start()
-                process.join(draw.uniform(0, seconds))
-                ended = process.exitcode is not None
-                if left % 2 == 0:
-                    process.terminate()
-                    process.join(30)
-                process.kill()
-                process.join()
-                if ended:
-                    break
-                left -= 1
-            result = invoke(*command)
-            expected, after = bits(whole), bits(out)
-            if result.exit_code or any(after.get(n) != expected[n] for n in after):
-                found.append(f"not repaired: {result.output}")
-            if list(out.rglob(".partial-*")):
-                found.append("files of a killed run were left behind")
-    return found
-
-
 def main(
-    kills: Annotated[int, typer.Option(help="How many SIGKILLs and SIGTERMs.")] = 50,
-    executor: Annotated[str, typer.Option(help="Of the studies that are killed.")] = "inline",
-    quick: Annotated[bool, typer.Option(help="A kind of damage a file, and fewer kills.")] = False,
+    quick: Annotated[bool, typer.Option(help="A kind of damage a file.")] = False,
     only: Annotated[str, typer.Option(help="Damage only files whose path contains this.")] = "",
     json: Annotated[Path | None, typer.Option(help="Write the rows here.")] = None,
 ) -> None:
@@ -237,14 +198,12 @@ def main(
     console, rows, failures = Console(stderr=True), [], []
     commands: tuple[str, ...] = ("table", "status", "report", "explain")
     if quick:
-        commands, kills = commands[:2], min(kills, 3)
+        commands = commands[:2]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         protocol, cache = root / "campaign.yaml", root / "cache"
         protocol.write_text(PROTOCOL)
-        started = time.perf_counter()
         run_study(protocol, root / "finished", cache, explained=not quick)
-        seconds = time.perf_counter() - started
         interrupt_study(protocol, root / "interrupted", cache)
         expected = bits(root / "finished")
         for state in ("finished", "interrupted"):
@@ -260,16 +219,9 @@ def main(
                         failures.append(f"{state}, {name}, {kind}: {what}")
             rows.append(Row(f"{state}: files damaged", len(cases), "cases"))
             rows += [_none(f"{state}: {what}", counts[what]) for what in FAULTS]
-        options: tuple[str, ...] = ("--executor", executor)
-        options += ("-x", "runs_per_device=2") if executor == "local" else ()
-        whole = root / "finished"
-        found = kill_runs(protocol, whole, cache, kills, seconds, options) if kills else []
-        rows.append(Row(f"{executor}: SIGKILLs and SIGTERMs", kills, "kills"))
-        rows.append(_none("killed: other bits", len(found)))
-        failures += found
     for failure in failures:
         console.print(failure, markup=False, highlight=False, soft_wrap=True)
-    publish("Attacks on a small study", rows, json)
+    publish("Damage to a small study", rows, json)
     raise typer.Exit(bool(failures))
 
 
