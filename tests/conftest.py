@@ -3,11 +3,15 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a thread each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+settings.register_profile("untimed", deadline=None)  # machines may be slow, and busy
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items):
