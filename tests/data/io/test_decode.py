@@ -12,6 +12,8 @@ from torchvision.transforms.v2.functional import resize
 
 from vitrial.data.io.decode import decode
 from vitrial.data.io.decoded import DecodeError
+from vitrial.data.phantoms import dermoscopy
+from vitrial.data.phantoms.patient import make_patient
 from vitrial.protocol import Image
 
 RNG = np.random.default_rng(0)
@@ -71,6 +73,27 @@ def test_big_jpegs_shrink_while_they_are_decoded():
     assert (decoded.width, decoded.height) == (800, 600)
     expected = Pillow.fromarray(smooth).resize((16, 16), Pillow.Resampling.BILINEAR)
     assert np.abs(decoded.pixels.astype(int) - np.asarray(expected)).max() <= 4
+
+
+@pytest.mark.parametrize(("side", "shrinks"), [(63, False), (64, True), (127, True)])
+def test_twice_the_target_is_left_of_a_jpeg_at_least(side, shrinks):
+    content = encode(RNG.integers(0, 256, (side, side), dtype=np.uint8), "JPEG")
+    pixels = decode(content, GRAY).pixels[..., 0]
+    with Pillow.open(io.BytesIO(content)) as whole:
+        resized = np.asarray(whole.resize((16, 16), Pillow.Resampling.BILINEAR))
+    assert (pixels != resized).any() == shrinks
+
+
+def test_a_jpeg_decoded_at_a_reduced_size_is_nearly_the_same():
+    patient = make_patient("dermoscopy", 0, 3, dermoscopy.CLASSES, dermoscopy.FEMALE)
+    random = np.random.default_rng(0), np.random.default_rng(1)
+    content = encode(dermoscopy.draw(patient, *random, 256).pixels, "JPEG", quality=90)
+    pixels = decode(content, Image(resize=64)).pixels.astype(int)  # the least that may be left
+    with Pillow.open(io.BytesIO(content)) as whole:
+        difference = np.abs(pixels - whole.resize((64, 64), Pillow.Resampling.BILINEAR))
+    # As benchmarks/decoding.py measures of photographs.
+    assert 0 < difference.mean() < 0.5
+    assert difference.max() <= 10
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF"])

@@ -266,6 +266,14 @@ def test_without_a_window_values_are_spread():
     assert (levels(dicom(np.full((16, 16), 7, np.uint16))) == 0).all()
 
 
+def test_all_of_16_signed_bits():
+    values = np.zeros((16, 16), np.int16)
+    values[0, :4] = [-32768, -1, 0, 32767]
+    # The window LINEAR_EXACT spreads all of them.
+    file = dicom(values, WindowCenter=0, WindowWidth=65536, VOILUTFunction="LINEAR_EXACT")
+    assert levels(file)[0, :4].tolist() == [0, 127, 128, 255]
+
+
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
 def test_tables(syntax):
     values = (RAMP % 4 + 10).astype(np.uint16)

@@ -18,6 +18,9 @@ from vitrial.protocol import Image
 
 DECODING = 3
 """Raised whenever a file gives other pixels than before: caches made earlier are not used."""
+DRAFT = 2
+"""A JPEG shrinks while it is decoded, to no less than so many times the target: pixels then differ
+less than by another filter of resizing, and 1 would change more (benchmarks/decoding.py)."""
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".dcm", ".dicom"}
@@ -122,9 +125,8 @@ def _decode(picture: Pillow.Image, content: bytes, image: Image) -> Decoded:
         raise DecodeError(what, "save it with interleaved colors, or with 8 bits")
     notes = _notes(picture, content)
     if image.trim == "none":
-        # JPEGs shrink while they are decoded; what is left is at least twice the target. Of what
-        # is trimmed, too little might be left.
-        picture.draft(None, (2 * image.resize, 2 * image.resize))
+        # Of what is trimmed, too little might be left.
+        picture.draft(None, (DRAFT * image.resize, DRAFT * image.resize))
     picture.load()
     upright = ImageOps.exif_transpose(picture) if _orientation(picture) != 1 else picture
     if mode in ("I", "F") or mode.startswith("I;16"):
@@ -138,22 +140,36 @@ def _windowed(
     picture: Pillow.Image, image: Image, negative: bool
 ) -> tuple[Pillow.Image, list[Note]]:
     """A 16-bit, 32-bit or float picture in mode F from 0 to 255, and what is odd about it."""
-    values = np.asarray(picture).astype(np.float32)
-    if not np.isfinite(values).all():
+    values = np.asarray(picture)
+    bounds = np.array([values.min(), values.max()], np.float32)
+    if not np.isfinite(bounds).all():
         raise DecodeError("has values that are not finite numbers", "replace these values")
     low, high = image.window
-    levels = np.clip((values - low) / (high - low), 0, 1).astype(np.float32) * 255
     what = f"has more than 8 bits; {low:g} to {high:g} became 0 to 255"
-    if np.ptp(levels) < FEW_LEVELS:
+    spanned = np.ptp(_levels(bounds, image.window))
+    if spanned < FEW_LEVELS:
         what = (
-            f"spans {np.ptp(levels) + 1:.0f} of 256 gray levels with the window "
-            f"{low:g} to {high:g}: its values go from {values.min():g} to {values.max():g}"
+            f"spans {spanned + 1:.0f} of 256 gray levels with the window "
+            f"{low:g} to {high:g}: its values go from {bounds[0]:g} to {bounds[1]:g}"
         )
     notes = [(what, "set `image.window` to the range of the data set's values")]
+    levels = _levels(values, image.window)
     if negative:
         levels = 255 - levels
         notes.append(("is stored as a negative, and is turned into a positive", "nothing"))
     return Pillow.fromarray(levels), notes
+
+
+def _levels(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
+    """Values in a window as float32 from 0 to 255."""
+    low, high = window
+    levels = values.astype(np.float32)
+    # In place: fresh memory for every step would take longer than the arithmetic.
+    levels -= low
+    levels /= high - low
+    np.clip(levels, 0, 1, out=levels)
+    levels *= 255
+    return levels
 
 
 def _is_negative(picture: Pillow.Image) -> bool:

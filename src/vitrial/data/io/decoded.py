@@ -69,8 +69,9 @@ def to_square(picture: Pillow.Image, image: Image) -> tuple[np.ndarray, list[Not
     Returns:
         uint8 (resize, resize, channels), C-contiguous; and what is worth knowing.
     """
-    if picture.mode != "F":
-        picture = picture.convert("RGB" if image.channels == 3 else "L")
+    mode = "RGB" if image.channels == 3 else "L"
+    if picture.mode not in ("F", mode):  # of its own mode, `convert` makes a copy
+        picture = picture.convert(mode)
     notes = []
     if image.trim != "none":
         gray = picture if picture.mode == "F" else picture.convert("L")

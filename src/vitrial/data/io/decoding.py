@@ -15,6 +15,9 @@ from vitrial.data.manifest import Reader
 from vitrial.errors import Problem, VitrialError
 from vitrial.protocol import Image
 
+THREADS = min(32, (os.cpu_count() or 1) + 2)
+"""Images that are decoded at once: more than there are cores, since some wait for their files."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -41,12 +44,11 @@ class Outcome:
 
 def decode_all(names: list[str], reader: Reader, image: Image) -> Iterator[Outcome]:
     """Read and decode images in order, a few ahead of what is taken."""
-    threads = min(32, (os.cpu_count() or 1) + 2)
     ahead: deque[Future[Outcome]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         for name in names:
             ahead.append(pool.submit(_decode_one, name, reader, image))
-            if len(ahead) > 4 * threads:
+            if len(ahead) > 4 * THREADS:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()

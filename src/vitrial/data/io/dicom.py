@@ -193,7 +193,9 @@ def _gray(stored: np.ndarray, file: Dataset, bits: int, notes: list[Note]) -> np
     # Each value is shown once, and looked up for every pixel that has it.
     if kept.dtype.kind in "iu" and high - low < 2**16:
         values = np.arange(low, high + 1)
-        index = np.clip(stored, low, high).astype(np.int64) - low
+        # Wider integers than the stored ones would take twice the time.
+        offset = np.clip(stored, low, high) - np.array(low, stored.dtype)
+        index = offset.view(f"u{stored.itemsize}")  # what wraps around in int16 does not in uint16
     else:
         values = np.unique(kept)
         index = np.searchsorted(values, np.clip(stored, low, high))
