@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-BENCHMARKS := $(filter-out benchmarks/table.py,$(wildcard benchmarks/*.py))
+BENCHMARKS := $(filter-out benchmarks/table.py benchmarks/photographs.py,$(wildcard benchmarks/*.py))
 
 .PHONY: demo test fast lint bench .venv
 
