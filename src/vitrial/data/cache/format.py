@@ -83,7 +83,7 @@ class Contents:
     Attributes:
         shape: (n, height, width, channels).
         shards: How many images each holds.
-        index: Columns `COLUMNS` and `CHECKSUM`, a row an image, in the order of the shards.
+        index: Columns `COLUMNS` and `CHECKSUM`, one row per image, in the order of the shards.
     """
 
     shape: tuple[int, int, int, int]

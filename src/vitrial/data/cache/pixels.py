@@ -52,7 +52,7 @@ class PixelCache:
     Attributes:
         key: 12 hexadecimal digits that name the content: file bytes, names and preparation.
         path: The cache's folder.
-        index: One row an image, in the order of the pixels: `image`, `sha256` and `bytes`
+        index: One row per image, in the order of the pixels: `image`, `sha256` and `bytes`
             (length) of the file, `width` and `height` in pixels and `mode` as the file has them.
         shape: (n, height, width, channels).
 

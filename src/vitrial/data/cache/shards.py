@@ -32,7 +32,7 @@ class Shard:
     """What became of some consecutive images of a data set.
 
     Attributes:
-        rows: Of the index, an image each that can be used.
+        rows: Of the index, one per image that can be used.
         problems: What is wrong or worth knowing.
         all_read: Whether all files could be read.
         has_dicom: Whether there is a DICOM file among them.
