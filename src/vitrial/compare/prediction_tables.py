@@ -111,7 +111,7 @@ def _score_columns(table: pd.DataFrame) -> list[str]:
     return ["score"] if "score" in table else []
 
 
-def logits_of(table: pd.DataFrame) -> np.ndarray:
+def as_logits(table: pd.DataFrame) -> np.ndarray:
     """Logits (n, classes) of a table with logits, probabilities or scores."""
     columns = _score_columns(table)
     values = table[columns].to_numpy(dtype=float)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from vitrial.compare.intervals import Effect, nested_effect
 from vitrial.compare.jackknife import Jackknife, jackknife
-from vitrial.compare.prediction_tables import logits_of, problems_of
+from vitrial.compare.prediction_tables import as_logits, problems_of
 from vitrial.compare.verdict import Verdict, verdict
 from vitrial.errors import DataError, Problem
 from vitrial.metrics import ENDPOINTS
@@ -162,7 +162,7 @@ def compare_predictions(
     if problems:
         raise DataError("The predictions cannot be compared.", problems)
     first = next(iter(tables.values())).sort_values("image", ignore_index=True)
-    logits = [logits_of(table.sort_values("image", ignore_index=True)) for table in tables.values()]
+    logits = [as_logits(table.sort_values("image", ignore_index=True)) for table in tables.values()]
     groups = first["group"] if "group" in first else first["image"]
     result = jackknife(endpoint, first["target"].to_numpy(int), logits, groups.to_numpy())
     return compare_runs(result, len(a), endpoint, margin, len(first))

@@ -19,18 +19,18 @@ from vitrial.atomic import write_json
 
 COLUMNS = ("image", "sha256", "bytes", "width", "height", "mode")
 CHECKSUM = "checksum"
-"""Column of an index besides: xxh3 of each image's pixels, uint64. It takes a seventh of crc32's
+"""A further column of an index: xxh3 of each image's pixels, uint64. It takes a seventh of crc32's
 time (benchmarks/cache.py), so that every reading can be verified."""
 PIXELS = "pixels.npy"
-"""The file of a shard: an array of numpy's, (n, height, width, channels)."""
+"""The file of a shard: a NumPy array, (n, height, width, channels)."""
 INDEX, ABOUT = "index.parquet", "about.json"
 """The last files of a cache, in the order in which they are written; the latter proves the former
 whole."""
 LISTINGS = "listings"
 """The folder beside the caches of listings, which say which cache files lead to, and of locks."""
 SHARD_BYTES = 2**28
-"""Of a shard's pixels: 1,365 images of 256 pixels. So much is decoded again at most after a kill,
-and so much is one process's share of the work."""
+"""Size of a shard: 1,365 color images of 256 x 256 pixels. A kill costs the decoding of one shard,
+and processes that share the work take one shard each."""
 
 
 def shard_size(shape: tuple[int, ...]) -> int:
@@ -69,7 +69,7 @@ def write_shard(path: Path, images: Iterable[np.ndarray], shape: tuple[int, ...]
 
 
 def header_of(shape: tuple[int, ...]) -> bytes:
-    """What stands before the pixels, in the format of numpy."""
+    """What stands before the pixels, in NumPy's format."""
     header = io.BytesIO()
     facts = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(header, facts)

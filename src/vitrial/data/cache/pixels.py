@@ -46,8 +46,8 @@ class PixelCache:
 
     Args:
         path: The cache's folder.
-        decode: What a damaged shard is made anew with; without it, damage is an error. It is left
-            out of a pickle.
+        decode: Decodes the images of a damaged shard again; without it, damage is an error. It is
+            left out of a pickle.
 
     Attributes:
         key: 12 hexadecimal digits that name the content: file bytes, names and preparation.
@@ -71,7 +71,7 @@ class PixelCache:
                 f"The pixel cache {path} is damaged, or of an older version: remove it."
             ) from error
         self.shape, self.index = contents.shape, contents.index
-        self._ends = np.cumsum(contents.shards, dtype=np.int64)
+        self._bounds = np.cumsum([0, *contents.shards], dtype=np.int64)
         for shard in range(len(contents.shards)):
             if not self._has_its_size(shard):
                 self._restore(shard)
@@ -95,12 +95,12 @@ class PixelCache:
         if len(rows) and not 0 <= rows.min() <= rows.max() < self.shape[0]:
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {self.shape[0]} images")
         images = np.empty((len(rows), *self.shape[1:]), np.uint8)
-        of = np.searchsorted(self._ends, rows, side="right")
+        of = np.searchsorted(self._bounds, rows, side="right") - 1
         for shard in np.unique(of).tolist():
             places = np.flatnonzero(of == shard)
-            if self._fill(images, places, shard, rows[places]):
+            if not self._fill(images, places, shard, rows[places]):
                 self._restore(shard)
-                if self._fill(images, places, shard, rows[places]):
+                if not self._fill(images, places, shard, rows[places]):
                     raise self._damage()
         return images
 
@@ -118,36 +118,33 @@ class PixelCache:
             self.read(np.arange(start, min(start + AT_ONCE, self.shape[0])))
 
     def _rows_of(self, shard: int) -> np.ndarray:
-        start = self._ends[shard - 1] if shard else 0
-        return np.arange(start, self._ends[shard])
-
-    def _header(self, shard: int) -> bytes:
-        return header_of((len(self._rows_of(shard)), *self.shape[1:]))
+        return np.arange(self._bounds[shard], self._bounds[shard + 1])
 
     def _has_its_size(self, shard: int) -> bool:
         """Whether a shard's file begins as it should, and ends where it should."""
-        path, header = shard_path(self.path, shard) / PIXELS, self._header(shard)
-        size = len(header) + len(self._rows_of(shard)) * math.prod(self.shape[1:])
+        shape = (int(self._bounds[shard + 1] - self._bounds[shard]), *self.shape[1:])
+        path, header = shard_path(self.path, shard) / PIXELS, header_of(shape)
         try:
             with path.open("rb") as file:
-                return file.read(len(header)) == header and path.stat().st_size == size
+                begins = file.read(len(header)) == header
+            return begins and path.stat().st_size == len(header) + math.prod(shape)
         except OSError:
             return False
 
-    def _fill(self, images: np.ndarray, places: np.ndarray, shard: int, rows: np.ndarray) -> int:
-        """Read rows of a shard to their places; how many are not as they were written."""
-        first, size = len(self._header(shard)), math.prod(self.shape[1:])
-        offsets = first + size * (rows - self._rows_of(shard)[0])
+    def _fill(self, images: np.ndarray, places: np.ndarray, shard: int, rows: np.ndarray) -> bool:
+        """Read rows of a shard to their places; whether all are as they were written."""
+        size, begin = math.prod(self.shape[1:]), len(header_of(self.shape))
+        offsets = begin + size * (rows - self._bounds[shard])
         try:
             with (shard_path(self.path, shard) / PIXELS).open("rb", buffering=0) as file:
                 for place, offset in zip(places.tolist(), offsets.tolist(), strict=True):
                     file.seek(offset)
                     if file.readinto(images[place]) != size:  # memory may hold them by chance
-                        return len(rows)
+                        return False
         except OSError:
-            return len(rows)
+            return False
         found = (xxh3_64_intdigest(images[place]) for place in places)
-        return int(np.count_nonzero(np.fromiter(found, np.uint64) != self._checksums[rows]))
+        return np.array_equal(np.fromiter(found, np.uint64), self._checksums[rows])
 
     def _restore(self, shard: int) -> None:
         """Make a shard anew, unless another process or thread has just done that."""
@@ -163,7 +160,9 @@ class PixelCache:
             images = (o.decoded.pixels for o in outcomes if o.decoded is not None)
             with replacing(shard_path(self.path, shard) / PIXELS) as new:
                 if write_shard(new, images, self.shape[1:]) != self._checksums[rows].tolist():
-                    (self.path / ABOUT).unlink()  # so that the next command makes another
+                    (self.path / ABOUT).unlink(
+                        missing_ok=True
+                    )  # so that the next command makes another
                     raise DamagedCacheError(
                         f"The pixel cache {self.path} is damaged, and the files that it was made "
                         "from have changed since: give the same command again."
@@ -178,8 +177,6 @@ class PixelCache:
         if not self._has_its_size(shard):
             return False
         rows = self._rows_of(shard)
-        for some in np.split(rows, range(AT_ONCE, len(rows), AT_ONCE)):
-            images = np.empty((len(some), *self.shape[1:]), np.uint8)
-            if self._fill(images, np.arange(len(some)), shard, some):
-                return False
-        return True
+        images = np.empty((min(AT_ONCE, len(rows)), *self.shape[1:]), np.uint8)
+        parts = np.split(rows, range(AT_ONCE, len(rows), AT_ONCE))
+        return all(self._fill(images, np.arange(len(part)), shard, part) for part in parts)

@@ -1,7 +1,7 @@
 """Decoding a data set shard by shard: several processes share the work, and a kill loses one shard.
 
 A shard is a folder that appears whole, under a name that only one process can give it. Locks spare
-processes the work that another is at; nothing would be wrong without them.
+processes the work that another is doing already.
 """
 
 from __future__ import annotations
