@@ -36,9 +36,9 @@ class Row:
     met: bool | None = None
 
 
-def median_seconds(
+def seconds_of_rounds(
     contenders: Mapping[str, Callable[[], object]], rounds: int, budget: float = float("inf")
-) -> dict[str, float]:
+) -> dict[str, list[float]]:
     """Time callables in turn, so that a busy moment of the machine hits all of them.
 
     Args:
@@ -48,7 +48,7 @@ def median_seconds(
         budget: No new round starts after so many seconds, once each has been timed three times.
 
     Returns:
-        The median seconds of a call, by name.
+        The seconds of each call, by name, in the order of the rounds.
     """
     for call in contenders.values():
         call()
@@ -61,7 +61,20 @@ def median_seconds(
             before = time.perf_counter()
             call()
             seconds[name].append(time.perf_counter() - before)
+    return seconds
+
+
+def median_seconds(
+    contenders: Mapping[str, Callable[[], object]], rounds: int, budget: float = float("inf")
+) -> dict[str, float]:
+    """The median seconds of a call, by name: see `seconds_of_rounds`."""
+    seconds = seconds_of_rounds(contenders, rounds, budget)
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def paired_ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    """The median over rounds of above / below: what changes from round to round cancels out."""
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
 def publish(title: str, rows: Sequence[Row], path: Path | None = None) -> None:

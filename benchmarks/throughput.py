@@ -11,13 +11,14 @@ PyTorch's default memory format, which no input pipeline can beat.
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 import typer
-from table import Row, median_seconds, publish
+from table import Row, paired_ratio, publish, seconds_of_rounds
 
 from vitrial.data.prepared import Prepared, prepare_data
 from vitrial.data.sources.phantom import PhantomData
@@ -80,9 +81,13 @@ def measure(
         loss.item()
 
     contenders = {"end to end": end_to_end, "ceiling": ceiling, "fp32": fp32}
-    seconds = median_seconds(contenders, rounds)
-    rate = {name: (1 if name == "fp32" else steps) * batch / s for name, s in seconds.items()}
-    ratio, gain = rate["end to end"] / rate["ceiling"], rate["end to end"] / rate["fp32"]
+    seconds = seconds_of_rounds(contenders, rounds)
+    rate = {
+        name: (1 if name == "fp32" else steps) * batch / statistics.median(each)
+        for name, each in seconds.items()
+    }
+    ratio = paired_ratio(seconds["ceiling"], seconds["end to end"])
+    gain = rate["end to end"] / rate["fp32"]
     return [
         Row(f"{backbone}, ceiling", rate["ceiling"], "images/s"),
         Row(f"{backbone}, fp32 ceiling", rate["fp32"], "images/s"),
@@ -96,7 +101,7 @@ def measure(
 def main(
     batch: Annotated[int, typer.Option(help="Images a step.")] = 32,
     steps: Annotated[int, typer.Option(help="Steps an epoch.")] = 3,
-    rounds: Annotated[int, typer.Option(help="Epochs of each that are timed.")] = 5,
+    rounds: Annotated[int, typer.Option(help="Epochs of each that are timed.")] = 7,
     precision: Annotated[Precision, typer.Option(help="Of the network.")] = "bf16",
     quick: Annotated[bool, typer.Option(help="End within a minute or so.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the rows here.")] = None,

@@ -133,4 +133,4 @@ def test_a_contact_sheet_opens_larger_and_closes_by_keyboard(show):
     page.keyboard.press("Enter")
     assert page.locator("dialog img").is_visible()
     page.keyboard.press("Escape")
-    assert page.locator("dialog").count() == 0
+    page.locator("dialog").wait_for(state="detached")

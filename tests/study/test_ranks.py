@@ -1,7 +1,5 @@
 """Two processes that train one model together do what one does, but for rounding."""
 
-import os
-import socket
 from functools import partial
 
 import numpy as np
@@ -9,8 +7,9 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
-from torch import distributed, nn
+from torch import nn
 
+from several_processes import in_processes
 from tiny_study import PROTOCOL
 from vitrial.data.batches import CachedImages
 from vitrial.data.prepared import prepare_data
@@ -24,7 +23,6 @@ from vitrial.models.backbone import build_backbone
 from vitrial.protocol import Augment, Image, Recipe, Split
 from vitrial.protocol.file import load_protocol
 from vitrial.study.execute import run
-from vitrial.study.processes import starting
 from vitrial.train.fit import Training, fit
 from vitrial.train.selfsupervised.build import build_siamese
 from vitrial.train.selfsupervised.methods.dino.recipe import Dino
@@ -40,36 +38,6 @@ DINO = Dino(
     local_views={"size": 32, "count": 1},
     drop_path=0,  # each process has draws of its own
 )
-
-
-def in_two_processes(work):
-    """What the first of two processes gives; `work` takes a `Fabric`."""
-    context = starting()
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    ours, theirs = context.Pipe(duplex=False)
-    processes = [context.Process(target=in_one, args=(work, rank, port, theirs)) for rank in (0, 1)]
-    for process in processes:
-        process.start()
-    theirs.close()
-    found = ours.recv()
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
-    return found
-
-
-def in_one(work, rank, port, connection):
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
-    os.environ |= {"LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-    torch.set_num_threads(1)
-    fabric = Fabric(accelerator="cpu", strategy="ddp", devices=2, plugins=LightningEnvironment())
-    fabric.launch()
-    found = work(fabric)
-    if rank == 0:
-        connection.send(found)
-    distributed.destroy_process_group()
 
 
 def supervised(fabric):
@@ -165,7 +133,7 @@ def in_double(function):
 def assert_as_alone(work):
     """Two processes give what one does, within a millionth; what that is."""
     alone = work(Fabric(accelerator="cpu", devices=1, plugins=LightningEnvironment()))
-    found = in_two_processes(work)
+    found = in_processes(work, 2)
     assert found.keys() == alone.keys()
     for name, value in alone.items():
         np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-6, err_msg=name)

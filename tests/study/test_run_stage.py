@@ -1,7 +1,5 @@
 """A stage is carried out by the study's folder and its key alone, wherever that is done."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -16,6 +14,7 @@ from vitrial.study.carry_out import Work
 from vitrial.study.datasets import fingerprints, prepare_datasets
 from vitrial.study.executors import executor_of
 from vitrial.study.plan import plan
+from vitrial.study.processes import starting
 from vitrial.study.run import run_stage
 
 PROTOCOL = """
@@ -36,15 +35,6 @@ endpoint: balanced_accuracy
 repetitions: 1
 """
 
-WORKER = """
-import sys
-from pathlib import Path
-from vitrial.study.run import run_stage
-
-study, key, cache = sys.argv[1:]
-run_stage(Path(study), key, cache=Path(cache))
-"""
-
 
 @pytest.fixture
 def laid_down(tmp_path, pixel_caches):
@@ -63,8 +53,11 @@ def laid_down(tmp_path, pixel_caches):
 def test_another_process_needs_no_more_than_folder_and_key(laid_down, pixel_caches):
     here, there, stages = laid_down
     for stage in stages:
-        arguments = [str(here), stage.key, str(pixel_caches)]
-        subprocess.run([sys.executable, "-c", WORKER, *arguments], check=True, text=True)
+        place = {"cache": pixel_caches}
+        process = starting().Process(target=run_stage, args=(here, stage.key), kwargs=place)
+        process.start()
+        process.join()
+        assert process.exitcode == 0
     executor_of()(Work(there, pixel_caches), stages, None)
     found, expected = (load_study(root).runs()[0][1] for root in (here, there))
     pd.testing.assert_frame_equal(found.predictions(), expected.predictions(), check_exact=True)

@@ -31,6 +31,7 @@ from vitrial.protocol import Augment, EndpointName, Recipe
 from vitrial.seeds import generator_of, seed_of
 from vitrial.tasks import Task, task_of
 from vitrial.terminal import stops_put_off
+from vitrial.train.buckets import lay_out_buckets
 from vitrial.train.checkpoint import (
     History,
     PartOfEpoch,
@@ -116,6 +117,10 @@ def fit(
     gain = ENDPOINTS[training.endpoint].gain
     history, best, part = load_checkpoint(folder, model, optimizer.optimizer)
     graphs = graphs_for(optimizer.optimizer, recipe, fabric)
+    if history and fabric.world_size > 1:
+        crop, share = training.augment.crop, recipe.batch_size // fabric.world_size
+        inputs = torch.zeros(share, len(training.mean), crop, crop, device=fabric.device)
+        lay_out_buckets(network, model, lambda: network(inputs).sum(), fabric)
     while len(history) < recipe.epochs and not exhausted(_gains(history, training), recipe):
         started = time.perf_counter() - (part.seconds if part else 0)
         with stops_put_off() as is_to_stop:

@@ -20,6 +20,7 @@ from vitrial.layout import WEIGHTS
 from vitrial.protocol import Augment, SelfSupervision
 from vitrial.seeds import generator_of, seed_of
 from vitrial.terminal import stops_put_off
+from vitrial.train.buckets import lay_out_buckets
 from vitrial.train.checkpoint import (
     History,
     PartOfEpoch,
@@ -99,6 +100,11 @@ def pretrain(
     network, optimizer = fabric.setup(siamese, optimizer)
 
     history, _, part = load_checkpoint(folder, siamese, optimizer.optimizer)
+    if history and fabric.world_size > 1:
+        shape = (recipe.batch_size // fabric.world_size, len(pretraining.mean))
+        sides = [side for _, side in siamese.views]
+        views = [torch.zeros(*shape, side, side, device=fabric.device) for side in sides]
+        lay_out_buckets(network, siamese, lambda: network(views, len(history))[0], fabric)
     before = part.row if part else {}
     if watch and not history and not part:
         before = {"knn_before": watch(siamese.teacher.backbone)}
