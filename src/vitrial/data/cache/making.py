@@ -89,7 +89,8 @@ class _Making:
             return self._open(path), problems
         except DamagedCacheError:
             if path.exists():
-                tell(Note(f"The pixel cache {path} is damaged, or of an older version: it is rebuilt."))
+                why = "is damaged, or of an older version"
+                tell(Note(f"The pixel cache {path} {why}: it is rebuilt."))
             return None
 
     def made(self) -> Found:
