@@ -19,6 +19,7 @@ ATTEMPTS = "attempts.json"
 """Which machines and programs were at work on it, written before anything is computed."""
 CHECKPOINT, CHECKPOINT_BEFORE = "checkpoint.pt", "checkpoint-before.pt"
 """Of the last epoch and of the one before it, until the stage is done."""
+CHECKPOINTS = (CHECKPOINT, CHECKPOINT_BEFORE)
 METRICS = "metrics.jsonl"
 WEIGHTS = "weights.safetensors"
 """What a stage leaves: those of the best validation score, or of the last teacher."""

@@ -66,7 +66,7 @@ def sentences(problems: Path | None = None) -> Iterator[None]:
 
 def report_problems(problems: list[Problem], console: Console, path: Path | None = None) -> None:
     """Print problems with data as a table, and write all of them to a CSV if one is asked for."""
-    from vitrial.data.audit.checks import write_problems
+    from vitrial.data.audit.problems import write_problems
     from vitrial.problem_table import print_problems
 
     if path is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 from rich.markup import escape
 from rich.table import Column, Table
 
-from vitrial.study.tune import Tuning
+if TYPE_CHECKING:
+    from vitrial.study.tune import Tuning
 
 COLORS = {
     "done": "green",

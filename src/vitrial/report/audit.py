@@ -16,7 +16,7 @@ from rich.text import Text
 
 from vitrial.atomic import write_text
 from vitrial.data.audit.alike import DRAWS
-from vitrial.data.audit.audit import Audit
+from vitrial.data.audit.record import Audit
 from vitrial.data.cache import PixelCache
 from vitrial.errors import Problem, VitrialError
 from vitrial.report.figures.contact_sheet import FEWEST, MOST, contact_sheet, thumbnails

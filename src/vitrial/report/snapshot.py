@@ -10,7 +10,7 @@ import pandas as pd
 from vitrial.compare.aligned import Aligned, align
 from vitrial.compare.cautions import Run, comparable_runs
 from vitrial.compare.findings import Finding
-from vitrial.data.audit.audit import Audit
+from vitrial.data.audit.record import Audit
 from vitrial.errors import Problem
 from vitrial.explain.explained import Explained, read_explained
 from vitrial.explain.plane import Plane, read_planes

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -22,6 +22,7 @@ from vitrial.atomic import PARTIAL, remove, replacing, write_json, write_text
 from vitrial.errors import VitrialError
 from vitrial.layout import (
     ATTEMPTS,
+    CHECKPOINTS,
     FAILURE,
     LOCK,
     METRICS,
@@ -46,7 +47,9 @@ from vitrial.records import (
     write_typed,
 )
 from vitrial.store.stage import Attempt, Attempts, Result, Stage
-from vitrial.train.checkpoint import History, check_checkpoint, checkpoints
+
+if TYPE_CHECKING:
+    from vitrial.train.checkpoint import History
 
 Status = Literal["done", "running", "damaged", "failed", "left"]
 
@@ -155,7 +158,9 @@ class RunFolder:
             return said
         if (self.path / METRICS).exists():
             is_sound(METRICS, _read_metrics, AGAIN[METRICS])
-        for path in filter(Path.exists, checkpoints(self.path)):
+        from vitrial.train.checkpoint import check_checkpoint  # takes torch
+
+        for path in filter(Path.exists, map(self.path.joinpath, CHECKPOINTS)):
             otherwise = "it is set aside, and training resumes from the one before or the start"
             if is_sound(path.name, lambda p, way: check_checkpoint(p, seed, way), otherwise):
                 break
@@ -231,7 +236,7 @@ class RunFolder:
         self.write_metrics(result.history)
         files = [n for n in (METRICS, WEIGHTS, PREDICTIONS) if (self.path / n).exists()]
         write_typed(self.path / RESULT, result, files)
-        for path in checkpoints(self.path):
+        for path in map(self.path.joinpath, CHECKPOINTS):
             path.unlink(missing_ok=True)
 
     def result(self) -> Result:

@@ -8,6 +8,7 @@ import math
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,9 +16,8 @@ from vitrial import legacy
 from vitrial.atomic import replacing
 from vitrial.compare.findings import Finding
 from vitrial.compare.table import caption, unlike
-from vitrial.data.audit.audit import Audit, read_audit
-from vitrial.data.audit.checks import write_problems
-from vitrial.data.prepared import Prepared
+from vitrial.data.audit.problems import write_problems
+from vitrial.data.audit.record import Audit, read_audit
 from vitrial.errors import Problem, VitrialError
 from vitrial.layout import (
     AUDIT,
@@ -56,6 +56,10 @@ from vitrial.store.registration import (
 )
 from vitrial.store.run_folder import RunFolder, lay_down
 from vitrial.store.stage import Stage
+from vitrial.store.trial import findings_of
+
+if TYPE_CHECKING:
+    from vitrial.data.prepared import Prepared
 
 KNOWN = "fingerprint"
 """A key that `study.json` has once the data are known."""
@@ -241,8 +245,6 @@ class Study:
 
         See `vitrial.compare.findings`; `vitrial.compare.sentences` puts it into words.
         """
-        from vitrial.store.trial import findings_of  # builds backbones, which takes torch
-
         return findings_of(self.protocol, on_all_images(self.finished()))
 
     def amendments(self) -> list[str]:

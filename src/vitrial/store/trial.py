@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from vitrial.compare.cautions import Run
 from vitrial.compare.findings import Finding, Registered, find, registered
-from vitrial.models.family import family_of
 from vitrial.protocol import Protocol
 from vitrial.protocol.comparison import default_comparisons
 from vitrial.store.finished import FinishedRun
@@ -16,6 +15,8 @@ def comparisons_of(protocol: Protocol) -> list[Registered]:
     """What a protocol registers; the default for its arms where it says nothing."""
     comparisons = protocol.comparisons
     if comparisons is None:
+        from vitrial.models.family import family_of  # builds backbones, which takes torch
+
         families = {arm.backbone: family_of(arm.backbone) for arm in protocol.arms}
         comparisons = default_comparisons(protocol.arms, families)
     starts = {arm.name: str(arm.origin) for arm in protocol.arms}

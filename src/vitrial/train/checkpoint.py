@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vitrial.atomic import replacing
-from vitrial.layout import CHECKPOINT, CHECKPOINT_BEFORE
+from vitrial.layout import CHECKPOINT, CHECKPOINT_BEFORE, CHECKPOINTS
 from vitrial.records import reading
 from vitrial.terminal import Stopped
 
@@ -129,7 +129,7 @@ def load_checkpoint(
         epoch had come; nothing of each, and model and optimizer as they were, where there is no
         checkpoint.
     """
-    path = next(filter(Path.exists, checkpoints(folder)), None)
+    path = next(filter(Path.exists, map(folder.joinpath, CHECKPOINTS)), None)
     if path is None:
         return [], None, None
     content = torch.load(path, map_location="cpu", weights_only=True)
@@ -137,11 +137,6 @@ def load_checkpoint(
     optimizer.load_state_dict(content["optimizer"])
     part = content.get("part")  # older programs wrote none
     return content["history"], content["best"], part and PartOfEpoch(**part)
-
-
-def checkpoints(folder: Path) -> list[Path]:
-    """Where the checkpoints of a stage lie, the last first."""
-    return [folder / CHECKPOINT, folder / CHECKPOINT_BEFORE]
 
 
 def check_checkpoint(path: Path, seed: int, way_out: str) -> None:

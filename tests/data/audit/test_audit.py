@@ -7,8 +7,9 @@ from PIL import Image as Pillow
 from typer.testing import CliRunner
 
 from vitrial.cli import app
-from vitrial.data.audit.audit import audit_dataset, audit_prepared, read_audit
+from vitrial.data.audit.audit import audit_dataset, audit_prepared
 from vitrial.data.audit.measure import CHUNK
+from vitrial.data.audit.record import read_audit
 from vitrial.data.cache import PixelCache
 from vitrial.data.prepared import prepare_data
 from vitrial.data.sources import load_dataset

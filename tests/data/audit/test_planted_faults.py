@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Pillow
 
 from vitrial.data.audit.audit import audit_dataset
-from vitrial.data.audit.checks import write_problems
+from vitrial.data.audit.problems import write_problems
 from vitrial.data.sources import load_dataset
 from vitrial.data.sources.folder import FolderData
 from vitrial.protocol import Image

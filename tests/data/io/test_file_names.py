@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from typer.testing import CliRunner
 
 from vitrial.cli import app
-from vitrial.data.audit.audit import read_audit
+from vitrial.data.audit.record import read_audit
 from vitrial.data.sources import load_dataset
 from vitrial.data.sources.folder import FolderData
 from vitrial.data.sources.ham10000 import Ham10000Data

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from vitrial.data.audit.record import GROUPS, IMAGES, Alike
 from vitrial.data.levels import levels, metadata_columns
 from vitrial.data.split import SPLITS
 from vitrial.errors import Problem
@@ -18,46 +17,8 @@ DRAWS = 200
 """Splits by chance that the given one is compared with."""
 MOST_LEVELS = 30
 """A column of more levels names images or patients rather than kinds of them."""
-IMAGES, GROUPS = "images", "groups"
 PER_GROUP, SIZE = "images per group", "groups of"
 CLASS = "class"
-
-
-@dataclass(frozen=True)
-class Alike:
-    """One figure of every split.
-
-    Attributes:
-        what: `images`, `groups`, `images per group`, `groups of`, `class`, or a column's name.
-        level: Its level, where it has any.
-        values: By split: a count, a ratio, or a share of the split's images.
-        apart: The largest distance of a split from all images together, in standard deviations of
-            chance; 0 for counts.
-        differs: Whether that is more than any figure was apart in 200 splits by chance.
-    """
-
-    what: str
-    level: str
-    values: dict[str, float]
-    apart: float = 0.0
-    differs: bool = False
-
-    @property
-    def name(self) -> str:
-        """What the figure is of, in words."""
-        return f"{self.what} {self.level}".strip()
-
-    @property
-    def tested(self) -> bool:
-        """Whether it is a figure that should be alike; counts follow the fractions."""
-        return bool(self.level) or self.what not in (IMAGES, GROUPS)
-
-    def shown(self, split: str) -> str:
-        """The figure of a split, in words."""
-        value = self.values[split]
-        if not self.tested:
-            return f"{value:,.0f}"
-        return f"{100 * value:.1f} %" if self.level else f"{value:.2f}"
 
 
 def compare_splits(manifest: pd.DataFrame) -> list[Alike]:

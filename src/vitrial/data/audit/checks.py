@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -10,7 +9,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from vitrial.atomic import replacing
 from vitrial.data.audit.duplicates import find_duplicates
 from vitrial.data.audit.leakage import (
     contradicting,
@@ -134,21 +132,3 @@ def _thin_classes(manifest: pd.DataFrame, classes: list[str]) -> dict[str, Probl
         for name, count in zip(classes, groups, strict=True)
         if count < FEWEST_GROUPS
     }
-
-
-def write_problems(problems: list[Problem], path: Path) -> None:
-    """Write all problems and notes as CSV, with cells that a spreadsheet would calculate quoted."""
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(["where", "what", "fix", "fatal"])
-        for problem in sorted(problems, key=lambda p: not p.fatal):
-            values = (problem.where, problem.what, problem.fix, str(problem.fatal))
-            writer.writerow(map(_no_formula, values))
-
-
-def _no_formula(text: str) -> str:
-    """A spreadsheet must not calculate what a file is called."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -9,8 +9,8 @@ import pandas as pd
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
+from vitrial.data.audit.record import Shortcut
 from vitrial.data.sources import draw_groups
-from vitrial.errors import Problem
 
 MOST_IMAGES = 20_000
 """A larger data set is represented by about this many images, drawn by whole groups."""
@@ -45,46 +45,6 @@ FAMILIES = (
 lesion compresses worse) stays below a tenth of the way: 0.04 in HAM10000. Borders show skin, organ
 and large lesions (0.2 in HAM10000), and colors are part of many diagnoses (0.3): they are reported
 in any case, and suspicious only where they come close to doing a network's work."""
-
-
-@dataclass(frozen=True)
-class Shortcut:
-    """How well a family of measurements alone predicts the classes.
-
-    It is suspicious where `lower` exceeds `threshold`: the family then tells more than it should
-    with 95 % confidence, not by the luck of a small data set.
-
-    Attributes:
-        family: Its name.
-        score: Cross-validated balanced accuracy; every group of a class weighs the same.
-        lower: The score's lower 95 % confidence bound.
-        chance: The score of guessing, 1 / number of classes.
-        threshold: Of suspicion.
-        images: Number of images that this was computed from.
-    """
-
-    family: str
-    score: float
-    lower: float
-    chance: float
-    threshold: float
-    images: int
-
-    @property
-    def suspicious(self) -> bool:
-        """Whether the family tells more than it should."""
-        return self.lower > self.threshold
-
-    def problem(self, dataset: str) -> Problem:
-        """The suspicion in words."""
-        return Problem(
-            dataset,
-            f"has a suspicious shortcut: {self.family} alone predicts the classes with a balanced "
-            f"accuracy of {self.score:.2f} (at least {self.lower:.2f}; chance {self.chance:.2f})",
-            "find out why, and make the images of all classes alike in this respect, or take each "
-            "class from the same sources",
-            fatal=False,
-        )
 
 
 def find_shortcuts(images: pd.DataFrame) -> list[Shortcut]:
