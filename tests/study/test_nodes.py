@@ -31,7 +31,9 @@ KEY = b"of this job"
 def alone(tmp_path_factory, pixel_caches):
     """A study of one stage, as one process carries it out."""
     folder = tmp_path_factory.mktemp("alone")
-    (folder / "tiny.yaml").write_text(PROTOCOL.replace("random, random+dino", "random"))
+    (folder / "tiny.yaml").write_text(
+        PROTOCOL.replace("random, random+dino", "random").replace("test_resnet", "test_vit")
+    )
     return run(load_protocol(folder / "tiny.yaml"), folder / "study", cache=pixel_caches)
 
 
