@@ -5,7 +5,8 @@ executor carries it out. What a kill leaves behind is what lies on disk, and mos
 nothing changes there. So half of the moments are drawn from the clock; the others lie between two
 changes of files, which are less than a millisecond apart while a checkpoint is written.
 
-    python benchmarks/kills.py [--quick] [--kills N] [--by SIGTERM] [--executor NAME] [--seed N]
+    python benchmarks/kills.py [--quick] [--kills N] [--by SIGTERM] [--executor NAME]
+        [--devices N] [--seed N]
 """
 
 from __future__ import annotations
@@ -155,6 +156,7 @@ def main(
     kills: Annotated[int, typer.Option(help="How often studies are killed in all.")] = 50,
     by: Annotated[str, typer.Option(help="The signal: SIGKILL or SIGTERM.")] = "SIGKILL",
     executor: Annotated[str, typer.Option(help="What carries them out.")] = "inline",
+    devices: Annotated[int, typer.Option(help="Processes that train each model.")] = 1,
     seed: Annotated[int, typer.Option(help="Decides the moments.")] = 0,
     quick: Annotated[bool, typer.Option(help="Three kills.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the rows here.")] = None,
@@ -163,6 +165,7 @@ def main(
     kills = 3 if quick else kills
     number = signal.Signals[by]
     options = ["--executor", executor, *(["-x", "runs_per_device=2"] * (executor == "local"))]
+    options += ["--devices", str(devices)] * (devices > 1)
     left, studies, failures = kills, 0, 0
     with tempfile.TemporaryDirectory() as root:
         protocol = PROTOCOL  # of two arms, so that workers have something to share
@@ -181,14 +184,15 @@ def main(
             for fault in faults(folder / "study", code, expected):
                 failures += 1
                 print(f"study {studies}, {fault}:", *killed, sep="\n  ", file=sys.stderr)
+    where = executor if devices == 1 else f"{executor}, {devices} devices"
     rows = [
-        Row(f"{executor}: {by}", kills - left, "kills"),
-        Row(f"{executor}: studies", studies, "studies"),
+        Row(f"{where}: {by}", kills - left, "kills"),
+        Row(f"{where}: studies", studies, "studies"),
         Row("other bits, or files left behind", failures, "cases", "none", None, 0, not failures),
     ]
     publish("Small studies, killed", rows, json)
     if failures or left:
-        said = f"--kills {kills} --by {by} --executor {executor} --seed {seed}"
+        said = f"--kills {kills} --by {by} --executor {executor} --devices {devices} --seed {seed}"
         print(f"Draw the same moments again: {said}", file=sys.stderr)
         raise typer.Exit(1)
 

@@ -118,7 +118,7 @@ def test_a_job_of_two_nodes_gives_what_one_process_does(alone, work, stage):
 
 
 @pytest.mark.slow
-def test_a_node_that_dies_ends_the_others_with_a_sentence(work, stage, port, monkeypatch):
+def test_a_node_that_dies_ends_the_others_with_a_sentence(work, stage, port, monkeypatch, capfd):
     monkeypatch.setattr(ranks, "SIGNAL_LATE", 0)
     other = started(follow, port, work, stage)
     ended = lead(port, work, stage, kill_at_an_epoch(other.pid))
@@ -130,6 +130,7 @@ def test_a_node_that_dies_ends_the_others_with_a_sentence(work, stage, port, mon
         follow(port, work, stage)
     first.join()
     assert first.exitcode == -signal.SIGKILL
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.slow

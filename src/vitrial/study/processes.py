@@ -25,12 +25,14 @@ def starting() -> BaseContext:
     return context
 
 
-def end(process: BaseProcess) -> None:
-    """End a process: at once if it is idle, else as soon as it has written a checkpoint."""
-    process.terminate()
-    process.join(GRACE)
-    process.kill()
-    process.join()
+def end(*processes: BaseProcess) -> None:
+    """End processes: at once if they are idle, else as soon as they have written a checkpoint."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(GRACE)
+        process.kill()
+        process.join()
 
 
 def stop_with_parent() -> None:

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed import DistError
 
 from vitrial.errors import VitrialError
 from vitrial.events import EpochEnded, Event, Note, listening, tell
@@ -139,19 +140,22 @@ def _run_processes(
         )
     context: Any = starting()
     threads = max(1, torch.get_num_threads() // devices)
-    with ExitStack() as closing:
+    processes: list[BaseProcess] = []
+    try:
         for rank in range(devices):
             ours, theirs = context.Pipe(duplex=False)
             process = context.Process(
                 target=_run, args=(theirs, node, rank, threads, study, key, options)
             )
             process.start()
-            closing.callback(end, process)
+            processes.append(process)
             theirs.close()
             running[ours] = process
         while running:
             for connection in wait([*running, *watched]):
                 _hear(connection, running)  # type: ignore[arg-type]
+    finally:
+        end(*processes)
 
 
 def _hear(connection: Connection, running: Running) -> None:
@@ -206,6 +210,16 @@ def _run(
             run_stage(study, key, **options, nodes=node.number)
         except VitrialError as error:
             connection.send(error)
+        except RuntimeError as error:
+            if not _is_lost(error):
+                raise
+            time.sleep(SIGNAL_LATE)  # who hears of the other's end, and why, ends this one too
+            connection.send(VitrialError("A process that trained together with this one ended."))
+
+
+def _is_lost(error: RuntimeError) -> bool:
+    """Whether another process has ended, to which this one was talking."""
+    return isinstance(error, DistError) or "gloo/transport" in str(error)
 
 
 def _free_port() -> int:
