@@ -9,6 +9,7 @@ after which it is won back are those that a training must have to gain from `rec
 
 from __future__ import annotations
 
+import statistics
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,7 +37,9 @@ class Steps:
         self.clip_norm, self.fabric = recipe.clip_norm, launch(precision)
         model = build_backbone(backbone, CLASSES, 3, SIDE).to(memory_format=torch.channels_last)
         network: Any = torch.compile(model) if compiled else model
-        optimizer: Any = build_optimizer(model, "adam", recipe.base_lr, recipe.weight_decay)
+        optimizer: Any = build_optimizer(
+            model, recipe.optimizer, recipe.base_lr, recipe.weight_decay
+        )
         self.network, self.optimizer = self.fabric.setup(network, optimizer)
         self.network.train()
         noise = torch.randn(batch, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
@@ -62,16 +65,16 @@ def measure(backbone: str, batch: int, precision: Precision, steps: int, rounds:
     contenders = {"eager": lambda: eager.take(steps), "compiled": lambda: compiled.take(steps)}
     times = seconds_of_rounds(contenders, rounds)
     ratio = paired_ratio(times["eager"], times["compiled"])
-    of_step = {name: sorted(each)[len(each) // 2] / steps for name, each in times.items()}
+    of_step = {name: statistics.median(each) / steps for name, each in times.items()}
     cost, gained = first - of_step["compiled"], of_step["eager"] - of_step["compiled"]
     rows = [
         Row(f"{backbone}, as it is", batch / of_step["eager"], "images/s"),
         Row(f"{backbone}, compiled", batch / of_step["compiled"], "images/s", "as it is", ratio),
         Row(f"{backbone}, compilation", cost, "s"),
     ]
-    return (
-        [*rows, Row(f"{backbone}, won back after", cost / gained, "steps")] if gained > 0 else rows
-    )
+    if gained > 0:
+        rows.append(Row(f"{backbone}, won back after", cost / gained, "steps"))
+    return rows
 
 
 def main(

@@ -211,13 +211,13 @@ def _run(
         except VitrialError as error:
             connection.send(error)
         except RuntimeError as error:
-            if not _is_lost(error):
+            if not _another_has_ended(error):
                 raise
-            time.sleep(SIGNAL_LATE)  # who hears of the other's end, and why, ends this one too
+            time.sleep(SIGNAL_LATE)  # what started both knows why, and ends this one too
             connection.send(VitrialError("A process that trained together with this one ended."))
 
 
-def _is_lost(error: RuntimeError) -> bool:
+def _another_has_ended(error: RuntimeError) -> bool:
     """Whether another process has ended, to which this one was talking."""
     return isinstance(error, DistError) or "gloo/transport" in str(error)
 

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from vitrial.atomic import replacing
+from vitrial.data.audit.record import PROBLEM, facts_of
 from vitrial.errors import Problem
 
 
@@ -16,10 +17,9 @@ def write_problems(problems: list[Problem], path: Path) -> None:
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(["where", "what", "fix", "fatal"])
+        writer.writerow(PROBLEM)
         for problem in sorted(problems, key=lambda p: not p.fatal):
-            values = (problem.where, problem.what, problem.fix, str(problem.fatal))
-            writer.writerow(map(_no_formula, values))
+            writer.writerow(_no_formula(str(fact)) for fact in facts_of(problem))
 
 
 def _no_formula(text: str) -> str:
